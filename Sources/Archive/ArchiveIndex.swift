@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: MIT
+
+package import Codecs
+package import Descriptors
+
+/// What a reader knows of an archive from its record stream: the one place that checks what records say about
+/// one another, and the one that turns ordinals into places in files.
+///
+/// A value without I/O. It hands out steps and targets; `Staging` carries them out. Entries are addressed by their
+/// position in `entries` ("index"), since numbers have gaps.
+package struct ArchiveIndex: Sendable {
+    /// One entry, kept small: there may be two million.
+    package struct Entry: Sendable {
+        package let number: UInt32
+        /// Index of the folder that holds it; −1 for a top-level name.
+        package let parent: Int32
+        package let name: EntryName
+        package let kind: EntryRecord.Kind
+        /// Names above it; 0 for a top-level name.
+        package let depth: UInt8
+        let pathBytes: UInt16
+        let mode: UInt16
+        let modified: Timestamp
+        /// Bytes with holes; nil until the list of a stream has ended.
+        package fileprivate(set) var size: Int64?
+        /// Bytes that the chunk list has covered so far.
+        fileprivate var listedBytes: Int64 = 0
+        fileprivate var missingChunks: Int32 = 0
+        fileprivate var listHasEnded = false
+        fileprivate var listHasBegun = false
+        /// Its chunks are dropped, and it gets no final name: taken back by the sender or refused here.
+        package fileprivate(set) var isVoid = false
+        fileprivate var isRetracted = false
+        fileprivate var isLinkedTo = false
+
+        var isComplete: Bool { kind == .file && !isVoid && listHasEnded && missingChunks == 0 }
+    }
+
+    private struct ListedChunk {
+        let entry: Int32
+        let length: Int32
+        let offset: Int64
+        let digest: Digest
+        let isWholeFile: Bool
+    }
+
+    package private(set) var entries: [Entry] = []
+    /// Records applied so far, the header included.
+    package private(set) var recordCount: UInt64 = 0
+    /// Chunks listed so far: the next ordinal.
+    package private(set) var listedChunks: UInt64 = 0
+    /// Files that are not void and not complete yet.
+    package private(set) var incompleteFiles = 0
+    package private(set) var symlinkTargets: [Int: String] = [:]
+    package private(set) var hardLinks: [Int: Int] = [:]
+    private var awaited: [UInt64: ListedChunk] = [:]
+    private var hasHeader = false
+
+    package init() {}
+
+    /// Takes one record; returns what is to be done in staging before any frame that was listed behind it.
+    package mutating func apply(_ record: Record) throws(FormatError) -> StagingStep? {
+        recordCount += 1
+        switch record {
+        case .header:
+            guard !hasHeader else { throw FormatError("a second header") }
+            hasHeader = true
+            return nil
+        case .entry(let entry):
+            guard hasHeader else { throw FormatError("the archive does not begin with a header") }
+            return try add(entry)
+        case .chunks(let chunks):
+            return try list(chunks)
+        case .retract(let number, _):
+            return try retract(number)
+        }
+    }
+
+    /// The chunks of a frame in payload order; their records must have come.
+    ///
+    /// Each is handed out once; asking again is the sender's fault. Chunks of void entries come with the role `drop`.
+    package mutating func claim(_ runs: [ClosedRange<UInt64>]) throws(FormatError) -> [ChunkTarget] {
+        var targets: [ChunkTarget] = []
+        var rawBytes = 0
+        for run in runs {
+            for ordinal in run {
+                guard let chunk = awaited.removeValue(forKey: ordinal) else { throw FormatError("a chunk comes twice") }
+                rawBytes += Int(chunk.length)
+                targets.append(target(of: chunk))
+            }
+        }
+        guard rawBytes <= ArchiveLimits.frameBytes else { throw FormatError("a frame is longer than 4 MiB") }
+        return targets
+    }
+
+    /// Notes that a target's bytes stand verified in staging.
+    package mutating func complete(_ target: ChunkTarget) {
+        guard !entries[target.entry].isVoid else { return }
+        entries[target.entry].missingChunks -= 1
+        if entries[target.entry].isComplete { incompleteFiles -= 1 }
+    }
+
+    /// Voids an entry that this reader cannot or will not take; what is below it becomes void as it comes.
+    package mutating func refuse(_ index: Int) {
+        guard !entries[index].isVoid else { return }
+        if entries[index].kind == .file, !entries[index].isComplete { incompleteFiles -= 1 }
+        entries[index].isVoid = true
+    }
+
+    /// Index of the entry with that number.
+    package func index(ofNumber number: UInt32) -> Int? {
+        var low = 0
+        var high = entries.count
+        while low < high {
+            let middle = (low + high) / 2
+            if entries[middle].number < number { low = middle + 1 } else { high = middle }
+        }
+        return low < entries.count && entries[low].number == number ? low : nil
+    }
+
+    /// Where an entry of kind file stands in staging.
+    package func place(of index: Int) -> FilePlace {
+        let entry = entries[index]
+        return FilePlace(
+            folder: Int(entry.parent),
+            name: entry.name,
+            mode: UInt32(entry.mode),
+            modified: entry.modified
+        )
+    }
+
+    /// The names from the top-level name down to the entry.
+    package func path(of index: Int) -> String {
+        var names: [String] = []
+        var cursor = index
+        while cursor >= 0 {
+            names.append(entries[cursor].name.text)
+            cursor = Int(entries[cursor].parent)
+        }
+        return names.reversed().joined(separator: "/")
+    }
+
+    // MARK: - Records
+
+    private mutating func add(_ record: EntryRecord) throws(FormatError) -> StagingStep? {
+        guard entries.count < ArchiveLimits.entries else { throw FormatError("more than 2,000,000 entries") }
+        if let last = entries.last, record.number <= last.number { throw FormatError("entry numbers do not ascend") }
+        var parent = -1
+        var depth = 0
+        var pathBytes = record.name.text.utf8.count
+        var parentIsVoid = false
+        if let number = record.parent {
+            guard let index = index(ofNumber: number), entries[index].kind == .folder else {
+                throw FormatError("the parent of an entry is not an earlier folder")
+            }
+            parent = index
+            depth = Int(entries[index].depth) + 1
+            pathBytes += Int(entries[index].pathBytes) + 1
+            parentIsVoid = entries[index].isVoid
+        }
+        guard depth < ArchiveLimits.depth, pathBytes <= ArchiveLimits.pathBytes else {
+            throw FormatError("a path is too deep or too long")
+        }
+        let kind: EntryRecord.Kind
+        var size: Int64?
+        var linkedEntry: Int?
+        switch record.content {
+        case .folder: kind = .folder
+        case .file(let announced):
+            kind = .file
+            size = announced
+        case .symlink: kind = .symlink
+        case .hardLink(let number):
+            kind = .hardLink
+            guard let index = index(ofNumber: number), entries[index].kind == .file, !entries[index].isRetracted else {
+                throw FormatError("a hard link to what is not an earlier file")
+            }
+            linkedEntry = index
+            entries[index].isLinkedTo = true
+        }
+        let index = entries.count
+        entries.append(
+            Entry(
+                number: record.number,
+                parent: Int32(parent),
+                name: record.name,
+                kind: kind,
+                depth: UInt8(depth),
+                pathBytes: UInt16(pathBytes),
+                mode: UInt16(record.mode),
+                modified: record.modified,
+                size: size
+            )
+        )
+        if kind == .file {
+            incompleteFiles += 1
+            if size == 0 {
+                entries[index].listHasEnded = true
+                incompleteFiles -= 1
+            }
+        }
+        if let linkedEntry { hardLinks[index] = linkedEntry }
+        if parentIsVoid {
+            refuse(index)
+            return nil
+        }
+        switch record.content {
+        case .folder: return .makeFolder(entry: index, parent: parent, name: record.name)
+        case .file(size: .some(0)): return .createFile(entry: index, place: place(of: index), size: 0)
+        case .file, .hardLink: return nil
+        case .symlink(let target):
+            guard SymlinkTarget.stays(target, inTreeAtDepth: depth - 1) else {
+                refuse(index)
+                return .report(entry: index, cause: .linkLeavesTree)
+            }
+            symlinkTargets[index] = target
+            return nil
+        }
+    }
+
+    private mutating func list(_ record: ChunksRecord) throws(FormatError) -> StagingStep? {
+        guard let index = index(ofNumber: record.entry), entries[index].kind == .file,
+            !entries[index].isRetracted, !entries[index].listHasEnded
+        else { throw FormatError("a chunk list for what has none") }
+        var entry = entries[index]
+        let isFirst = !entry.listHasBegun
+        var isSingleChunk = false
+        if isFirst, record.isLast, record.items.count == 1, case .chunk = record.items[0] { isSingleChunk = true }
+        for item in record.items {
+            let (end, overflow) = entry.listedBytes.addingReportingOverflow(item.length)
+            guard !overflow, end <= entry.size ?? Int64.max else {
+                throw FormatError("chunks beyond the end of a file")
+            }
+            if case .chunk(let length, let digest) = item {
+                guard awaited.count < ArchiveLimits.listedChunks else {
+                    throw FormatError("too many chunks are listed")
+                }
+                awaited[listedChunks] = ListedChunk(
+                    entry: Int32(index),
+                    length: Int32(length),
+                    offset: entry.listedBytes,
+                    digest: digest,
+                    isWholeFile: isSingleChunk
+                )
+                listedChunks += 1
+                entry.missingChunks += 1
+            }
+            entry.listedBytes = end
+        }
+        entry.listHasBegun = true
+        if record.isLast {
+            guard entry.size == nil || entry.size == entry.listedBytes else {
+                throw FormatError("a chunk list that is shorter than its file")
+            }
+            entry.size = entry.listedBytes
+            entry.listHasEnded = true
+        }
+        entries[index] = entry
+        if entry.isComplete { incompleteFiles -= 1 }
+        if entry.isVoid || isSingleChunk { return nil }
+        if isFirst { return .createFile(entry: index, place: place(of: index), size: entry.size ?? entry.listedBytes) }
+        return record.isLast ? .setSize(entry: index, place: place(of: index), size: entry.listedBytes) : nil
+    }
+
+    private mutating func retract(_ number: UInt32) throws(FormatError) -> StagingStep? {
+        guard let index = index(ofNumber: number), entries[index].kind == .file, !entries[index].isRetracted,
+            !entries[index].isLinkedTo
+        else { throw FormatError("what is taken back is not a file that stands") }
+        let wasVoid = entries[index].isVoid
+        refuse(index)
+        entries[index].isRetracted = true
+        return wasVoid ? nil : .discard(entry: index, place: place(of: index))
+    }
+
+    private func target(of chunk: ListedChunk) -> ChunkTarget {
+        let index = Int(chunk.entry)
+        let role: ChunkTarget.Role =
+            entries[index].isVoid ? .drop : chunk.isWholeFile ? .wholeFile : .part(offset: chunk.offset)
+        return ChunkTarget(
+            entry: index,
+            place: place(of: index),
+            length: Int(chunk.length),
+            digest: chunk.digest,
+            role: role
+        )
+    }
+}
+
+/// Where a file stands in staging, and what it shall look like there.
+package struct FilePlace: Sendable {
+    /// Index of its folder; −1 for the top.
+    package let folder: Int
+    package let name: EntryName
+    /// As the sender said it.
+    package let mode: UInt32
+    package let modified: Timestamp
+}
+
+/// One chunk of a frame and where its bytes go.
+package struct ChunkTarget: Sendable {
+    package enum Role: Sendable {
+        /// The entry is void: the bytes are passed over.
+        case drop
+        /// The chunk is all of its file, which it creates.
+        case wholeFile
+        /// The file stands already.
+        case part(offset: Int64)
+    }
+
+    package let entry: Int
+    package let place: FilePlace
+    /// Bytes.
+    package let length: Int
+    package let digest: Digest
+    package let role: Role
+}
+
+/// Why one entry was refused by the reader; the wire numbers of REJECT in `docs/protocol.md` section 3.1.
+package enum RejectCause: UInt8, Sendable {
+    case nameStands = 1
+    case linkLeavesTree = 2
+    case folderRefused = 3
+    case nameNotTaken = 4
+}
+
+/// What a record asks of staging.
+package enum StagingStep: Sendable {
+    case makeFolder(entry: Int, parent: Int, name: EntryName)
+    case createFile(entry: Int, place: FilePlace, size: Int64)
+    case setSize(entry: Int, place: FilePlace, size: Int64)
+    /// Must not run beside a frame of the same entry.
+    case discard(entry: Int, place: FilePlace)
+    case report(entry: Int, cause: RejectCause)
+}

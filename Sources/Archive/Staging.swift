@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: MIT
+
+package import Codecs
+package import Descriptors
+import Synchronization
+private import SystemPackage
+
+/// The folder in which one archive takes shape before it gets its final names (`docs/archive-format.md` section 8).
+///
+/// Safe to use from several threads: each call works on its own descriptors, and the table of folders is locked.
+/// Every path is walked from a held folder, component by component, following no symlink. Nothing here has a final
+/// name; `Publication` moves what is complete.
+package final class Staging: Sendable {
+    /// Name of the folder that holds all staging folders of one receiving folder.
+    package static let partFolderName = ".rtun-part"
+
+    /// One entry that could not be taken, the others stand.
+    package struct Refusal: Sendable {
+        package let entry: Int
+        package let cause: RejectCause
+    }
+
+    private struct FolderTable {
+        /// Parent and name of each folder made here, by entry index.
+        var places: [Int: (parent: Int, name: String)] = [:]
+        /// Held handles.
+        ///
+        /// When full, all are let go: neighbouring files share a folder, so few are opened again.
+        var handles: [Int: Directory] = [:]
+        static let capacity = 128
+    }
+
+    private let destination: Directory
+    private let home: Directory
+    private let name: String
+    /// Opened before the first write and held, as the error sequence of `syncfs` demands.
+    private let folder: Directory
+    package let tree: Directory
+    private let manifest: OwnedDescriptor
+    private let lock: OwnedDescriptor
+    private let isOwner: Bool
+    private let table = Mutex(FolderTable())
+
+    /// Makes the staging folder of a new transfer below `destination`, on the same file system.
+    package init(in destination: Directory, name: String) throws(StagingError) {
+        self.destination = destination
+        self.name = name
+        do throws(SystemError) {
+            home = try Self.makeHome(in: destination, for: name)
+            folder = try home.subdirectory(name)
+            lock = try folder.createFile("lock")
+            manifest = try folder.createFile("manifest")
+            try folder.makeDirectory("tree")
+            tree = try folder.subdirectory("tree")
+            isOwner = try lock.lockExclusively()
+        } catch {
+            throw StagingError(error)
+        }
+        guard isOwner else { throw .inUse }
+    }
+
+    /// Another transfer's end may remove the common folder just before this one makes its own in it.
+    private static func makeHome(in destination: Directory, for name: String) throws(SystemError) -> Directory {
+        for _ in 0..<8 {
+            let home = try destination.openOrMakeDirectory(partFolderName)
+            do throws(SystemError) {
+                try home.makeDirectory(name)
+                return home
+            } catch {
+                guard error.errno == .noSuchFileOrDirectory else { throw error }
+            }
+        }
+        throw SystemError(errno: .noSuchFileOrDirectory, call: "mkdirat", name: name)
+    }
+
+    // MARK: - Records
+
+    /// Appends the records of a batch to the stored manifest.
+    package func keep(records bytes: RawSpan) throws(StagingError) {
+        do throws(SystemError) { try manifest.writeAll(bytes) } catch { throw StagingError(error) }
+    }
+
+    /// Carries out what records ask for, in order; entries whose names cannot be taken are returned.
+    package func perform(_ steps: [StagingStep]) throws(StagingError) -> [Refusal] {
+        var refusals: [Refusal] = []
+        for step in steps {
+            do throws(SystemError) {
+                switch step {
+                case .makeFolder(let entry, let parent, let name):
+                    guard let holder = try handle(of: parent) else {
+                        refusals.append(Refusal(entry: entry, cause: .folderRefused))
+                        continue
+                    }
+                    try holder.makeDirectory(name.text)
+                    table.withLock { $0.places[entry] = (parent, name.text) }
+                case .createFile(let entry, let place, let size):
+                    guard let holder = try handle(of: place.folder) else {
+                        refusals.append(Refusal(entry: entry, cause: .folderRefused))
+                        continue
+                    }
+                    let file = try holder.createFile(place.name.text)
+                    if size > 0 { try file.truncate(to: size) }
+                    try finishMetadata(of: file, place)
+                    try file.close()
+                case .setSize(_, let place, let size):
+                    guard let holder = try handle(of: place.folder) else { continue }
+                    let file = try holder.openFile(place.name.text, writable: true)
+                    try file.truncate(to: size)
+                    try finishMetadata(of: file, place)
+                    try file.close()
+                case .discard(_, let place):
+                    guard let holder = try handle(of: place.folder) else { continue }
+                    if try holder.statusIfPresent(place.name.text) != nil { try holder.removeFile(place.name.text) }
+                case .report(let entry, let cause):
+                    refusals.append(Refusal(entry: entry, cause: cause))
+                }
+            } catch {
+                guard let cause = RejectCause(error) else { throw StagingError(error) }
+                switch step {
+                case .makeFolder(let entry, _, _), .createFile(let entry, _, _):
+                    refusals.append(Refusal(entry: entry, cause: cause))
+                default: throw StagingError(error)
+                }
+            }
+        }
+        return refusals
+    }
+
+    // MARK: - Chunks
+
+    /// Writes one chunk, sets mode and time, reads it back through the file system and compares its digest.
+    ///
+    /// Returns a refusal where the file's name cannot be taken. `scratch` is lent for the read-back.
+    package func write(
+        _ target: ChunkTarget,
+        bytes: RawSpan,
+        digester: inout Digester,
+        scratch: Slab
+    ) throws(StagingError) -> Refusal? {
+        let readBack: Result<Digest?, CodecError>
+        do throws(SystemError) {
+            guard let holder = try handle(of: target.place.folder) else {
+                return Refusal(entry: target.entry, cause: .folderRefused)
+            }
+            let file: OwnedDescriptor
+            let offset: Int64
+            switch target.role {
+            case .drop: return nil
+            case .wholeFile:
+                offset = 0
+                do throws(SystemError) {
+                    file = try holder.createFile(target.place.name.text)
+                } catch {
+                    guard let cause = RejectCause(error) else { throw error }
+                    return Refusal(entry: target.entry, cause: cause)
+                }
+            case .part(let start):
+                offset = start
+                file = try holder.openFile(target.place.name.text, writable: true)
+            }
+            try file.writeAll(bytes, at: offset)
+            try finishMetadata(of: file, target.place)
+            readBack = try digest(of: file, from: offset, count: bytes.byteCount, &digester, scratch)
+            try file.close()
+        } catch {
+            throw StagingError(error)
+        }
+        guard case .success(target.digest) = readBack else { throw .integrity(path: target.place.name.text) }
+        return nil
+    }
+
+    /// Makes everything written so far durable: the order before an acknowledgement.
+    ///
+    /// An error drops the whole window; it is never retried to success, since the kernel forgets what it lost.
+    package func synchronize() throws(StagingError) {
+        do throws(SystemError) {
+            try folder.descriptor.synchronizeFileSystem()
+        } catch {
+            throw StagingError(error)
+        }
+    }
+
+    // MARK: - The end
+
+    /// Makes hard links and symlinks and gives folders their mode and time; entries not taken are returned.
+    package func finish(_ index: ArchiveIndex) throws(StagingError) -> [Refusal] {
+        var refusals: [Refusal] = []
+        func attempt(_ entry: Int, _ body: (Directory) throws(SystemError) -> Void) throws(StagingError) {
+            do throws(SystemError) {
+                guard let holder = try handle(of: Int(index.entries[entry].parent)) else {
+                    refusals.append(Refusal(entry: entry, cause: .folderRefused))
+                    return
+                }
+                try body(holder)
+            } catch {
+                guard let cause = RejectCause(error) else { throw StagingError(error) }
+                refusals.append(Refusal(entry: entry, cause: cause))
+            }
+        }
+        for (entry, target) in index.hardLinks.sorted(by: { $0.key < $1.key }) where !index.entries[entry].isVoid {
+            let file = index.place(of: target)
+            guard !index.entries[target].isVoid, let source = try folderHandle(of: file.folder) else {
+                refusals.append(Refusal(entry: entry, cause: .folderRefused))
+                continue
+            }
+            try attempt(entry) { holder throws(SystemError) in
+                try source.makeLink(file.name.text, to: index.entries[entry].name.text, in: holder)
+            }
+        }
+        for (entry, target) in index.symlinkTargets.sorted(by: { $0.key < $1.key }) where !index.entries[entry].isVoid {
+            try attempt(entry) { holder throws(SystemError) in
+                try holder.makeSymlink(index.entries[entry].name.text, target: target)
+                try holder.setModified(index.entries[entry].modified.clamped, of: index.entries[entry].name.text)
+            }
+        }
+        // Children before parents: what is made in a folder moves its time.
+        for entry in index.entries.indices.reversed()
+        where index.entries[entry].kind == .folder && !index.entries[entry].isVoid {
+            try attempt(entry) { holder throws(SystemError) in
+                let made = try holder.subdirectory(index.entries[entry].name.text)
+                try made.setMode(0o700 | (UInt32(index.entries[entry].mode) & 0o755))
+                try made.setModified(index.entries[entry].modified.clamped)
+            }
+        }
+        return refusals
+    }
+
+    /// Removes the staging folder with all that is in it.
+    package func remove() throws(StagingError) {
+        table.withLock { $0.handles = [:] }
+        do throws(SystemError) {
+            try home.removeTree(name)
+        } catch {
+            throw StagingError(error)
+        }
+        // The common folder goes with its last transfer; another one may just have begun, so failure is fine.
+        do throws(SystemError) { try destination.removeDirectory(Self.partFolderName) } catch {}
+    }
+
+    // MARK: - Folders and files
+
+    private func folderHandle(of entry: Int) throws(StagingError) -> Directory? {
+        do throws(SystemError) { return try handle(of: entry) } catch { throw StagingError(error) }
+    }
+
+    /// The held folder of an entry, opened from its nearest held ancestor; nil where it was never made.
+    private func handle(of entry: Int) throws(SystemError) -> Directory? {
+        if entry < 0 { return tree }
+        var descent: [(entry: Int, name: String)] = []
+        var start: Directory? = tree
+        table.withLock { table in
+            var cursor = entry
+            while cursor >= 0 {
+                if let held = table.handles[cursor] {
+                    start = held
+                    return
+                }
+                guard let place = table.places[cursor] else {
+                    start = nil
+                    return
+                }
+                descent.append((cursor, place.name))
+                cursor = place.parent
+            }
+        }
+        guard var current = start else { return nil }
+        for step in descent.reversed() {
+            current = try current.subdirectory(step.name)
+            let held = current
+            table.withLock { table in
+                if table.handles.count >= FolderTable.capacity { table.handles = [:] }
+                table.handles[step.entry] = held
+            }
+        }
+        return current
+    }
+
+    /// Mode and time, set before the read-back so that the sync that follows covers them.
+    private func finishMetadata(of file: borrowing OwnedDescriptor, _ place: FilePlace) throws(SystemError) {
+        let mode = 0o600 | (place.mode & 0o755)
+        if mode != 0o600 { try file.setMode(mode) }
+        try file.setModified(place.modified.clamped)
+    }
+
+    /// Digest of bytes as the file system gives them back; nil inside where the file ends before them.
+    private func digest(
+        of file: borrowing OwnedDescriptor,
+        from offset: Int64,
+        count: Int,
+        _ digester: inout Digester,
+        _ scratch: Slab
+    ) throws(SystemError) -> Result<Digest?, CodecError> {
+        var done = 0
+        while done < count {
+            let want = min(scratch.capacity, count - done)
+            let got = try scratch.withMutableBytes(0..<want) { (span: inout MutableRawSpan) throws(SystemError) in
+                try file.read(into: &span, at: offset + Int64(done))
+            }
+            guard got > 0 else { return .success(nil) }
+            do throws(CodecError) {
+                try scratch.withBytes(0..<got) { (bytes: RawSpan) throws(CodecError) in try digester.update(bytes) }
+            } catch {
+                return .failure(error)
+            }
+            done += got
+        }
+        do throws(CodecError) { return .success(try digester.finish()) } catch { return .failure(error) }
+    }
+}
+
+extension Timestamp {
+    /// Within [1970, now + 1 day], as `docs/archive-format.md` section 5 has it.
+    var clamped: Timestamp {
+        let ceiling = Timestamp(seconds: Timestamp.now().seconds + 86_400, nanoseconds: 0)
+        return min(max(self, Timestamp(seconds: 0, nanoseconds: 0)), ceiling)
+    }
+}
