@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+
+private import Archive
+package import NIOCore
+private import Synchronization
+
+/// Bytes read on the connections of one transfer, for RECEIVED and for noticing silence.
+package final class ReceivedCount: Sendable {
+    private let count = Atomic<UInt64>(0)
+
+    package init() {}
+
+    package var bytes: UInt64 { count.load(ordering: .relaxed) }
+
+    package func add(_ bytes: Int) {
+        count.add(UInt64(bytes), ordering: .relaxed)
+    }
+}
+
+/// Lines, then messages, from one connection.
+///
+/// Has one owner, the task that receives.
+package struct MessageStream: Sendable {
+    package let connection: SocketConnection
+    /// Counts what is read from now on.
+    package var received: ReceivedCount?
+    private var reader = MessageReader()
+
+    package init(_ connection: SocketConnection) {
+        self.connection = connection
+    }
+
+    /// The next line without its end; nil where the stream ends before a byte of it.
+    package mutating func nextLine(atMost limit: Int) async throws -> [UInt8]? {
+        while true {
+            if let line = try reader.nextLine(atMost: limit) { return line }
+            guard try await readMore() else {
+                guard reader.isBetweenMessages else { throw TransferError.linkLost }
+                return nil
+            }
+        }
+    }
+
+    /// The next message; nil where the stream ends between two.
+    package mutating func nextMessage() async throws -> RawMessage? {
+        while true {
+            do throws(FormatError) {
+                if let message = try reader.nextMessage() { return message }
+            } catch {
+                throw TransferError.malformed(error)
+            }
+            guard try await readMore() else {
+                guard reader.isBetweenMessages else { throw TransferError.linkLost }
+                return nil
+            }
+        }
+    }
+
+    /// The next bytes that are no message, at most `count`; nil at the end of the stream.
+    package mutating func nextBytes(atMost count: Int) async throws -> ByteBuffer? {
+        while true {
+            if let bytes = reader.nextBytes(atMost: count) { return bytes }
+            guard try await readMore() else { return nil }
+        }
+    }
+
+    private mutating func readMore() async throws -> Bool {
+        guard let bytes = try await connection.receive() else { return false }
+        received?.add(bytes.readableBytes)
+        reader.append(bytes)
+        return true
+    }
+}

@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: MIT
+
+package import Archive
+private import Codecs
+private import Descriptors
+private import NIOCore
+private import NIOPosix
+
+/// The receiving end of one transfer: carries out what `ReceiverStateMachine` decides.
+///
+/// Frames may be handed in by any number of connections at once; records come from the control connection alone.
+/// Whatever fails, fails the transfer: every wait ends, and `run` throws the first cause.
+package actor Receiver {
+    /// Gives what is complete its final names; called once, when everything is verified and synced.
+    package typealias Publish = @Sendable (ArchiveIndex, Staging) async throws -> Committed
+
+    private let staging: Staging
+    private let workshop: Workshop
+    private let control: SocketConnection
+    private let received: ReceivedCount
+    private let publish: Publish
+    private var machine: ReceiverStateMachine
+    private var manifest: Digester
+    private var decompressor: Decompressor
+
+    private var failure: (any Error)?
+    private var waiting: [CheckedContinuation<Void, Never>] = []
+    private var firstVerified: NIODeadline?
+    private var isSyncDue = false
+    private var reportedBytes: UInt64 = 0
+    private var lastHeard = NIODeadline.now()
+    private var lastSpoken = NIODeadline.now()
+    private var dataConnections: [SocketConnection] = []
+    private var isFinished = false
+
+    package init(
+        staging: Staging,
+        workshop: Workshop,
+        control: SocketConnection,
+        received: ReceivedCount,
+        publish: @escaping Publish
+    ) throws {
+        self.staging = staging
+        self.workshop = workshop
+        self.control = control
+        self.received = received
+        self.publish = publish
+        machine = ReceiverStateMachine(credit: TransferLimits.creditBytes)
+        manifest = try Digester()
+        decompressor = try Decompressor()
+    }
+
+    // MARK: - Running
+
+    /// Serves the control connection until everything is published, and returns what the sender was told.
+    package nonisolated func run(_ stream: MessageStream) async throws -> Committed {
+        try await withThrowingTaskGroup(of: Committed?.self) { group in
+            group.addTask {
+                try await self.readControl(stream)
+                return nil
+            }
+            group.addTask {
+                try await self.syncWhenDue()
+                return nil
+            }
+            group.addTask {
+                try await self.tick()
+                return nil
+            }
+            group.addTask { try await self.publishWhenComplete() }
+            do {
+                while let result = try await group.next() {
+                    guard let committed = result else { continue }
+                    await finish()
+                    group.cancelAll()
+                    return committed
+                }
+                throw TransferError.linkLost
+            } catch {
+                let cause = await fail(error)
+                group.cancelAll()
+                if let abort = Self.abort(for: cause) { await control.close(after: .abort(abort)) }
+                control.close()
+                throw cause
+            }
+        }
+    }
+
+    /// Serves a data connection until it ends; the transfer's failure ends it too.
+    package nonisolated func serve(_ stream: MessageStream) async throws {
+        guard await join(stream.connection) else { return }
+        var stream = stream
+        stream.received = received
+        do {
+            while let message = try await stream.nextMessage() {
+                guard message.kind == .frame else {
+                    if message.kind == .heartbeat { continue }
+                    throw TransferError.malformed(FormatError("only frames travel on a data connection"))
+                }
+                try await take(frame: message.body)
+            }
+            await leave(stream.connection)
+        } catch {
+            _ = await fail(error)
+            throw error
+        }
+    }
+
+    /// Ends the transfer from outside: the daemon stops, or the sender came anew.
+    package func stop(_ abort: Abort) {
+        _ = fail(TransferError.local(abort))
+    }
+
+    private nonisolated func readControl(_ stream: MessageStream) async throws {
+        var stream = stream
+        stream.received = received
+        while let message = try await stream.nextMessage() {
+            switch message.kind {
+            case .records: try await take(records: message.body)
+            case .frame: try await take(frame: message.body)
+            case .heartbeat: break
+            case .commit, .abort:
+                switch try message.decoded() {
+                case .commit(let commit): try await take(commit)
+                case .abort(let abort): throw TransferError.peer(abort)
+                default: break
+                }
+            default: throw TransferError.malformed(FormatError("a message that a sender does not send"))
+            }
+        }
+        guard await isFinished else { throw TransferError.linkLost }
+    }
+
+    private func join(_ connection: SocketConnection) -> Bool {
+        guard failure == nil, !isFinished else {
+            connection.close()
+            return false
+        }
+        dataConnections.append(connection)
+        return true
+    }
+
+    private func leave(_ connection: SocketConnection) {
+        dataConnections.removeAll { $0 === connection }
+        checkThatFramesCanCome()
+    }
+
+    /// Behind COMMIT frames come on data connections alone; when the last of them has ended, none is missing.
+    private func checkThatFramesCanCome() {
+        guard machine.hasCommit, dataConnections.isEmpty, machine.isMissingFrames else { return }
+        _ = fail(TransferError.malformed(FormatError("frames that COMMIT counts never came")))
+    }
+
+    /// Data connections that are attached.
+    package var attachedConnections: Int { dataConnections.count }
+
+    // MARK: - Records and frames
+
+    private func take(records body: ByteBuffer) async throws {
+        let bytes: [UInt8]
+        do {
+            bytes = try RecordsMessage.decode(body, with: &decompressor)
+        } catch let error as CodecError {
+            throw TransferError.malformed(FormatError(error.description))
+        }
+        let steps = try bytes.withSpan { (span: RawSpan) throws in
+            try manifest.update(span)
+            return try machine.take(records: span)
+        }
+        if steps.contains(where: { if case .discard = $0 { true } else { false } }) {
+            try await wait { !self.machine.isWriting }
+        }
+        let staging = staging
+        let refusals = try await workshop.run {
+            try bytes.withSpan { (span: RawSpan) throws(StagingError) in try staging.keep(records: span) }
+            return try staging.perform(steps)
+        }
+        machine.markStepsDone()
+        try await reject(refusals)
+        wake()
+    }
+
+    private func take(frame body: ByteBuffer) async throws {
+        var payload = body
+        let header = try body.withReadableSpan { (span: RawSpan) throws(FormatError) in
+            var reader = ByteReader(span)
+            return try FrameHeader(from: &reader)
+        }
+        payload.moveReaderIndex(forwardBy: FrameHeader.byteCount(runs: header.runs.count))
+        var begun: [ChunkTarget]?
+        try await wait {
+            begun = try self.machine.begin(header)
+            return begun != nil
+        }
+        guard let targets = begun else { return }
+        guard let bench = await workshop.benches.take() else { throw TransferError.local(.stopping) }
+        let job = FrameJob(staging: staging, codec: header.codec, payload: payload, targets: targets)
+        let refusals: [Staging.Refusal]
+        do {
+            refusals = try await workshop.run { try job.run(at: bench) }
+        } catch {
+            _ = await workshop.benches.put(bench)
+            throw error
+        }
+        _ = await workshop.benches.put(bench)
+        machine.finish(header, targets: targets, refused: Set(refusals.map { $0.entry }))
+        firstVerified = firstVerified ?? .now()
+        if machine.verifiedBytes >= TransferLimits.commitBytes || machine.hasCommit { isSyncDue = true }
+        wake()
+        try await reject(refusals)
+    }
+
+    private func take(_ commit: Commit) throws {
+        try machine.take(commit)
+        isSyncDue = true
+        wake()
+        checkThatFramesCanCome()
+    }
+
+    private func reject(_ refusals: [Staging.Refusal]) async throws {
+        for refusal in refusals {
+            machine.refuse(refusal.entry)
+            let rejection = Rejection(
+                entry: machine.index.entries[refusal.entry].number,
+                cause: refusal.cause,
+                path: machine.index.path(of: refusal.entry)
+            )
+            try await control.send(.reject(rejection))
+        }
+    }
+
+    // MARK: - Durability
+
+    /// Syncs what is verified and acknowledges it, beside the receiving of what comes next.
+    private func syncWhenDue() async throws {
+        while true {
+            try await wait { self.isSyncDue && self.machine.verifiedBytes > 0 }
+            let bytes = machine.verifiedBytes
+            let frames = machine.takeVerified()
+            firstVerified = nil
+            isSyncDue = machine.hasCommit
+            let staging = staging
+            try await workshop.serial.runIfActive { try staging.synchronize() }
+            let ranges = machine.markDurable(frames, bytes: bytes)
+            lastSpoken = .now()
+            try await control.send(.durable(ranges))
+            wake()
+        }
+    }
+
+    private func publishWhenComplete() async throws -> Committed {
+        try await wait { self.machine.isReadyToPublish }
+        try machine.checkComplete(manifest: try manifest.finish())
+        let staging = staging
+        let index = machine.index
+        let refusals = try await workshop.run { try staging.finish(index) }
+        try await reject(refusals)
+        try await workshop.serial.runIfActive { try staging.synchronize() }
+        let committed = try await publish(machine.index, staging)
+        isFinished = true
+        try await control.send(.committed(committed))
+        return committed
+    }
+
+    // MARK: - Time
+
+    /// Every 100 ms: RECEIVED, heartbeats, the delay of a sync, and silence.
+    private func tick() async throws {
+        while true {
+            try await Task.sleep(for: .milliseconds(TransferLimits.receivedInterval), clock: .suspending)
+            let now = NIODeadline.now()
+            let bytes = received.bytes
+            if bytes != reportedBytes {
+                reportedBytes = bytes
+                lastHeard = now
+                lastSpoken = now
+                try await control.send(.received(bytes))
+            }
+            if now - lastSpoken >= .seconds(TransferLimits.heartbeatSeconds) {
+                lastSpoken = now
+                try await control.send(.heartbeat)
+            }
+            if now - lastHeard >= .seconds(TransferLimits.idleSeconds) { throw TransferError.silence }
+            if let firstVerified, now - firstVerified >= .milliseconds(Int64(TransferLimits.commitDelay)) {
+                isSyncDue = true
+                wake()
+            }
+        }
+    }
+
+    // MARK: - Waiting and failing
+
+    /// Waits until the condition holds; it is asked again after every change.
+    private func wait(until condition: () throws -> Bool) async throws {
+        while true {
+            if let failure { throw failure }
+            if try condition() { return }
+            await withCheckedContinuation { waiting.append($0) }
+        }
+    }
+
+    private func wake() {
+        let woken = waiting
+        waiting = []
+        for continuation in woken { continuation.resume() }
+    }
+
+    /// Notes the first failure and ends every wait and data connection; returns that first failure.
+    private func fail(_ error: any Error) -> any Error {
+        let cause = failure ?? error
+        failure = cause
+        endConnections()
+        return cause
+    }
+
+    private func finish() {
+        isFinished = true
+        failure = failure ?? TransferError.local(.stopping)
+        endConnections()
+    }
+
+    private func endConnections() {
+        for connection in dataConnections { connection.close() }
+        dataConnections = []
+        wake()
+    }
+
+    /// What the sender is told of a failure: a code and a sentence without a path or a figure of the laptop.
+    private static func abort(for error: any Error) -> Abort? {
+        switch error {
+        case let error as TransferError: error.abort
+        case let error as FormatError: TransferError.malformed(error).abort
+        case let error as StagingError: Abort(error)
+        case is CancellationError: .stopping
+        default: Abort(.internal, "the laptop's daemon failed")
+        }
+    }
+}
+
+extension Abort {
+    package static let stopping = Abort(.stopping, "the laptop's daemon is going down")
+
+    /// What a sender is told of a fault of the laptop's disk.
+    package init(_ error: StagingError) {
+        switch error {
+        case .diskFull: self.init(.diskFull, "the laptop's disk is full")
+        case .readOnly: self.init(.readOnly, "the laptop's disk is read-only")
+        case .inputOutput: self.init(.inputOutput, "the laptop's disk reported an error")
+        case .integrity: self.init(.integrity, "what the laptop's disk gave back is not what was sent")
+        case .inUse: self.init(.busy, "the transfer is in use")
+        case .codec: self.init(.protocolViolation, "a payload cannot be decoded")
+        }
+    }
+}
+
+/// Decodes one frame and writes its chunks: the work of one bench.
+private struct FrameJob: Sendable {
+    let staging: Staging
+    let codec: Codec
+    let payload: ByteBuffer
+    let targets: [ChunkTarget]
+
+    func run(at bench: Workbench) throws -> [Staging.Refusal] {
+        let rawBytes = targets.reduce(0) { $0 + $1.length }
+        try PayloadRule.check(codec, payloadBytes: payload.readableBytes, rawBytes: rawBytes)
+        do throws(CodecError) {
+            try bench.slab.withMutableBytes(0..<rawBytes) { (raw: inout MutableRawSpan) throws(CodecError) in
+                try payload.withReadableSpan { (packed: RawSpan) throws(CodecError) in
+                    try bench.decompressor.decompress(packed, as: codec, into: &raw)
+                }
+            }
+        } catch {
+            throw TransferError.malformed(FormatError(error.description))
+        }
+        var refusals: [Staging.Refusal] = []
+        var offset = 0
+        for target in targets {
+            let range = offset..<(offset + target.length)
+            offset += target.length
+            let refusal = try bench.slab.withBytes(range) { (bytes: RawSpan) throws(StagingError) in
+                try staging.write(target, bytes: bytes, digester: &bench.digester, scratch: bench.scratch)
+            }
+            if let refusal { refusals.append(refusal) }
+        }
+        return refusals
+    }
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT
+
+package import Archive
+package import Codecs
+
+/// What the receiver of one transfer knows and decides: records, frames, when to sync, when to publish.
+///
+/// A value without I/O; `Receiver` carries out what it says.
+package struct ReceiverStateMachine: Sendable {
+    package private(set) var index = ArchiveIndex()
+    /// Raw bytes that were taken and are not durable.
+    package private(set) var outstanding: UInt64 = 0
+    private let credit: UInt64
+    private var inWork: [UInt64: Int] = [:]
+    private var finishedFrames: UInt64 = 0
+    private var highestFrame: UInt64?
+    /// Verified, waiting for a sync: frame number and raw bytes.
+    private var verified: [(number: UInt64, bytes: Int)] = []
+    package private(set) var verifiedBytes = 0
+    private var commit: Commit?
+    /// Chunks listed by records whose steps are done in staging: frames may be written up to here.
+    private var writableChunks: UInt64 = 0
+
+    package init(credit: UInt64) {
+        self.credit = credit
+    }
+
+    /// Takes the records of one batch; returns what staging must do before frames listed behind them are written.
+    package mutating func take(records: RawSpan) throws(FormatError) -> [StagingStep] {
+        guard commit == nil else { throw FormatError("records behind COMMIT") }
+        var steps: [StagingStep] = []
+        var index = consumeIndex()
+        do throws(FormatError) {
+            try Record.decodeBatch(records) { record throws(FormatError) in
+                if let step = try index.apply(record) { steps.append(step) }
+            }
+        } catch {
+            self.index = index
+            throw error
+        }
+        self.index = index
+        return steps
+    }
+
+    /// Notes that the steps of all records taken so far are done.
+    package mutating func markStepsDone() {
+        writableChunks = index.listedChunks
+    }
+
+    /// Begins a frame: the places of its chunks, or nil while their records have not come.
+    package mutating func begin(_ frame: FrameHeader) throws(FormatError) -> [ChunkTarget]? {
+        guard let last = frame.runs.last, last.upperBound < writableChunks else {
+            guard commit == nil else { throw FormatError("a frame names chunks that were never listed") }
+            return nil
+        }
+        let targets = try index.claim(frame.runs)
+        guard inWork[frame.number] == nil else { throw FormatError("a frame number twice") }
+        let bytes = targets.reduce(0) { $0 + $1.length }
+        // The first frame always fits, whatever the credit: a sender with nothing under way may send one.
+        guard outstanding == 0 || outstanding + UInt64(bytes) <= credit else { throw FormatError("over the credit") }
+        outstanding += UInt64(bytes)
+        inWork[frame.number] = bytes
+        highestFrame = max(highestFrame ?? 0, frame.number)
+        return targets
+    }
+
+    /// Ends a frame whose chunks all stand verified, but for the refused entries.
+    package mutating func finish(_ frame: FrameHeader, targets: [ChunkTarget], refused: Set<Int>) {
+        guard let bytes = inWork.removeValue(forKey: frame.number) else { return }
+        for entry in refused { index.refuse(entry) }
+        for target in targets where !refused.contains(target.entry) { index.complete(target) }
+        verified.append((frame.number, bytes))
+        verifiedBytes += bytes
+        finishedFrames += 1
+    }
+
+    package mutating func refuse(_ entry: Int) {
+        index.refuse(entry)
+    }
+
+    /// True while a frame is being written: RETRACT waits for that.
+    package var isWriting: Bool { !inWork.isEmpty }
+
+    /// Takes what the next sync will make durable.
+    package mutating func takeVerified() -> [UInt64] {
+        defer {
+            verified = []
+            verifiedBytes = 0
+        }
+        return verified.map { $0.number }
+    }
+
+    /// Notes that a sync that began after `takeVerified` has ended; returns the ranges for DURABLE.
+    package mutating func markDurable(_ frames: [UInt64], bytes: Int) -> [ClosedRange<UInt64>] {
+        outstanding -= UInt64(bytes)
+        var ranges: [ClosedRange<UInt64>] = []
+        for number in frames.sorted() {
+            if let last = ranges.last, last.upperBound + 1 == number {
+                ranges[ranges.count - 1] = last.lowerBound...number
+            } else {
+                ranges.append(number...number)
+            }
+        }
+        return ranges
+    }
+
+    /// Takes COMMIT, once.
+    package mutating func take(_ commit: Commit) throws(FormatError) {
+        guard self.commit == nil else { throw FormatError("COMMIT twice") }
+        guard commit.records == index.recordCount else { throw FormatError("COMMIT of another number of records") }
+        self.commit = commit
+    }
+
+    package var hasCommit: Bool { commit != nil }
+
+    /// True where COMMIT counts frames that have neither come nor are being written.
+    package var isMissingFrames: Bool {
+        guard let commit else { return false }
+        return finishedFrames + UInt64(inWork.count) < commit.frames
+    }
+
+    /// True when every frame that COMMIT counts has been written and synced.
+    package var isReadyToPublish: Bool {
+        guard let commit else { return false }
+        return finishedFrames >= commit.frames && inWork.isEmpty && verified.isEmpty && outstanding == 0
+    }
+
+    /// Checks what must hold before anything gets a final name.
+    package func checkComplete(manifest: Digest) throws(TransferError) {
+        guard let commit else { throw .malformed(FormatError("published without COMMIT")) }
+        guard commit.manifest == manifest else {
+            throw .local(Abort(.integrity, "the manifest is not the one that was sent"))
+        }
+        guard finishedFrames == commit.frames, highestFrame.map({ $0 < commit.frames }) ?? true else {
+            throw .malformed(FormatError("COMMIT of another number of frames"))
+        }
+        guard index.incompleteFiles == 0 else { throw .malformed(FormatError("chunks are missing at COMMIT")) }
+    }
+
+    /// Moves the index out, so that it is changed in place and not copied.
+    private mutating func consumeIndex() -> ArchiveIndex {
+        let taken = index
+        index = ArchiveIndex()
+        return taken
+    }
+}

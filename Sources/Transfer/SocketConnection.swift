@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+
+package import Descriptors
+package import NIOCore
+private import NIOPosix
+
+/// One connection through a UNIX socket: bytes in with bounded read-ahead, bytes out one write at a time.
+///
+/// Usable from any task; one task receives. Closing it ends every wait. NIO does the I/O on its event loop.
+package final class SocketConnection: Sendable {
+    package let channel: any Channel
+    private let gate: NIOLoopBound<InboundGate>
+
+    private init(channel: any Channel, gate: InboundGate) {
+        self.channel = channel
+        self.gate = NIOLoopBound(gate, eventLoop: channel.eventLoop)
+    }
+
+    /// Makes the connection of a fresh channel; must run on the channel's event loop, before the first read.
+    package static func make(on channel: any Channel) throws -> SocketConnection {
+        let gate = InboundGate(loop: channel.eventLoop)
+        try channel.pipeline.syncOperations.addHandler(gate)
+        return SocketConnection(channel: channel, gate: gate)
+    }
+
+    /// Takes over a connected descriptor.
+    package static func adopting(
+        _ descriptor: consuming OwnedDescriptor,
+        on group: any EventLoopGroup
+    ) async throws -> SocketConnection {
+        let raw = descriptor.relinquish()
+        return try await ClientBootstrap(group: group)
+            .channelOption(.autoRead, value: false)
+            .channelOption(
+                .recvAllocator,
+                value: FixedSizeRecvByteBufferAllocator(capacity: TransferLimits.readBytes)
+            )
+            .channelOption(.maxMessagesPerRead, value: 4)
+            .withConnectedSocket(raw) { channel in
+                channel.eventLoop.makeCompletedFuture { try SocketConnection.make(on: channel) }
+            }
+    }
+
+    /// The next bytes, as many as there are; nil at the end of the stream.
+    package func receive() async throws -> ByteBuffer? {
+        let gate = gate
+        return try await channel.eventLoop.flatSubmit { gate.value.next() }.get()
+    }
+
+    /// Writes the bytes, returning when the kernel has them all.
+    package func send(_ bytes: ByteBuffer) async throws {
+        do {
+            try await channel.writeAndFlush(bytes).get()
+        } catch is IOError {
+            throw TransferError.linkLost
+        } catch is ChannelError {
+            throw TransferError.linkLost
+        }
+    }
+
+    package func send(_ message: Message) async throws {
+        try await send(ByteBuffer(message))
+    }
+
+    /// Closes the connection; every wait on it ends.
+    ///
+    /// May be called again.
+    package func close() {
+        channel.close(promise: nil)
+    }
+
+    /// Sends a last message and closes behind it, waiting at most `seconds` for a peer that does not read.
+    package func close(after message: Message, within seconds: Int64 = 2) async {
+        let timer = deadline(in: seconds)
+        defer { timer.cancel() }
+        do { try await send(message) } catch {
+            // The peer is gone; nothing is left to say.
+        }
+        close()
+    }
+
+    /// Closes the connection unless cancelled in time; absolute, whatever arrives in between.
+    package func deadline(in seconds: Int64) -> Scheduled<Void> {
+        channel.eventLoop.scheduleTask(in: .seconds(seconds)) { [channel] in channel.close(promise: nil) }
+    }
+}
+
+/// Holds what was read until somebody asks, and reads on while that is little.
+///
+/// Lives on its event loop.
+private final class InboundGate: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+
+    private var arrived: CircularBuffer<ByteBuffer> = []
+    private var arrivedBytes = 0
+    private var waiting: EventLoopPromise<ByteBuffer?>?
+    private var hasEnded = false
+    private var isReading = false
+    private var context: ChannelHandlerContext?
+    private let loop: any EventLoop
+
+    init(loop: any EventLoop) {
+        self.loop = loop
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+    func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
+    func channelActive(context: ChannelHandlerContext) { readOn() }
+
+    /// What arrived is handed out also when the channel is closed and gone.
+    func next() -> EventLoopFuture<ByteBuffer?> {
+        if let bytes = arrived.popFirst() {
+            arrivedBytes -= bytes.readableBytes
+            readOn()
+            return loop.makeSucceededFuture(bytes)
+        }
+        if hasEnded { return loop.makeSucceededFuture(nil) }
+        precondition(waiting == nil, "one task receives from a connection")
+        let promise = loop.makePromise(of: ByteBuffer?.self)
+        waiting = promise
+        readOn()
+        return promise.futureResult
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        let bytes = unwrapInboundIn(data)
+        if let promise = waiting {
+            waiting = nil
+            promise.succeed(bytes)
+        } else {
+            arrivedBytes += bytes.readableBytes
+            arrived.append(bytes)
+        }
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        isReading = false
+        readOn()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) { end() }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        end()
+        context.close(promise: nil)
+    }
+
+    private func readOn() {
+        guard let context, !isReading, !hasEnded, arrivedBytes < TransferLimits.readAheadBytes else { return }
+        isReading = true
+        context.read()
+    }
+
+    private func end() {
+        hasEnded = true
+        waiting?.succeed(nil)
+        waiting = nil
+    }
+}

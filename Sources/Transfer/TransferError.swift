@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+
+package import Archive
+
+/// How a dialogue with a peer ends badly, seen from this side.
+package enum TransferError: Error, Sendable, CustomStringConvertible {
+    /// The peer said REFUSED or ABORT.
+    case peer(Abort)
+    /// This side found a fault and tells the peer so.
+    case local(Abort)
+    /// The connection ended where it should not.
+    case linkLost
+    /// Nothing was heard for too long.
+    case silence
+    /// The peer broke the protocol.
+    case malformed(FormatError)
+    /// Nobody answers behind the socket.
+    case noAnswer
+    /// The daemon of the original tool answers, which speaks the line protocol alone.
+    case originalDaemon
+
+    package var description: String {
+        switch self {
+        case .peer(let abort), .local(let abort): abort.reason
+        case .linkLost: "the connection to the laptop was lost"
+        case .silence: "nothing was heard from the laptop for \(TransferLimits.idleSeconds) seconds"
+        case .malformed(let error): "the peer does not keep to the protocol: \(error.description)"
+        case .noAnswer: "nobody answers behind the socket"
+        case .originalDaemon: "the laptop runs the original rtun daemon, which this client cannot talk to yet"
+        }
+    }
+
+    /// What the peer is told, nil where it cannot or need not be told.
+    package var abort: Abort? {
+        switch self {
+        case .local(let abort): abort
+        case .malformed(let error): Abort(.protocolViolation, error.description)
+        case .silence: Abort(.timeout, "nothing was heard for too long")
+        case .peer, .linkLost, .noAnswer, .originalDaemon: nil
+        }
+    }
+}

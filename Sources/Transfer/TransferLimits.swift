@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+
+/// Every bound of the protocol and of the queues behind it, in one place (`docs/protocol.md` sections 3 and 6).
+package enum TransferLimits {
+    /// Bytes of the first line of a connection.
+    package static let firstLineBytes = 64 << 10
+    /// Bytes of HELLO and first request before base64url.
+    package static let greetingBytes = 48 << 10
+    /// Raw bytes under way and not durable, per transfer.
+    package static let creditBytes: UInt64 = 64 << 20
+    /// Data connections of one transfer.
+    package static let dataConnections = 8
+    /// Verified bytes that start a sync.
+    package static let commitBytes = 16 << 20
+    /// Milliseconds after the first verified frame until a sync starts.
+    package static let commitDelay = 500
+    /// Milliseconds between two RECEIVED.
+    package static let receivedInterval = 100
+    /// Bytes that are read ahead on one connection.
+    package static let readAheadBytes = 1 << 20
+    /// Bytes of one read call.
+    package static let readBytes = 256 << 10
+    /// Frames that are compressed and wait for a connection.
+    package static let readyFrames = 2
+    /// Seconds from accept until the first line must be complete.
+    package static let firstLineSeconds: Int64 = 10
+    /// Seconds for the answer to a handshake while looking for a socket.
+    package static let probeSeconds: Int64 = 2
+    /// Seconds for the answer to a handshake on a socket that is known to live.
+    package static let answerSeconds: Int64 = 10
+    /// Seconds between heartbeats.
+    package static let heartbeatSeconds: Int64 = 15
+    /// Seconds of silence that end a connection.
+    package static let idleSeconds: Int64 = 45
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+
+package import Codecs
+package import Descriptors
+package import NIOPosix
+
+/// What one job needs to work on one frame, made once and lent: buffers and the contexts of the C libraries.
+// One job has it at a time: `BoundedQueue` hands it from one to the next and orders their accesses.
+package final class Workbench: @unchecked Sendable {
+    /// The raw bytes of the frame.
+    package let slab: Slab
+    /// For reading back.
+    package let scratch: Slab
+    package var digester: Digester
+    package var compressor: Compressor
+    package var decompressor: Decompressor
+
+    package init(compression: Compression) throws {
+        slab = try Slab(capacity: 4 << 20)
+        scratch = try Slab(capacity: 256 << 10)
+        digester = try Digester()
+        compressor = try Compressor(compression)
+        decompressor = try Decompressor()
+    }
+}
+
+/// The threads that do blocking work, and the benches they work at; both bounded by the cores allowed.
+package struct Workshop: Sendable {
+    /// Reads, hashes, compresses and writes frames.
+    package let workers: NIOThreadPool
+    /// Walks sources, or syncs file systems: one thing after the other.
+    package let serial: NIOThreadPool
+    package let benches: BoundedQueue<Workbench>
+    package let benchCount: Int
+
+    /// Starts the threads: at most four workers, at least two since they also wait for the disk.
+    package init(compression: Compression) async throws {
+        let count = min(max(ProcessContext.allowedProcessorCount, 2), 4)
+        workers = NIOThreadPool(numberOfThreads: count)
+        serial = NIOThreadPool(numberOfThreads: 1)
+        workers.start()
+        serial.start()
+        benchCount = count + 1
+        benches = BoundedQueue(capacity: benchCount)
+        for _ in 0..<benchCount { _ = await benches.put(try Workbench(compression: compression)) }
+    }
+
+    /// Runs blocking work on one of the workers.
+    package func run<T: Sendable>(_ body: @escaping @Sendable () throws -> T) async throws -> T {
+        try await workers.runIfActive(body)
+    }
+
+    package func shutDown() async {
+        await benches.finish(discarding: true)
+        do { try await workers.shutdownGracefully() } catch {
+            // It runs no more jobs either way.
+        }
+        do { try await serial.shutdownGracefully() } catch {
+            // Likewise.
+        }
+    }
+}
