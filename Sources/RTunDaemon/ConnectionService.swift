@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: MIT
+
+private import Archive
+private import Codecs
+private import Descriptors
+package import Logging
+private import NIOCore
+package import Transfer
+
+/// Serves one connection from a peer: chooses the dialogue by its first line and acts on its request.
+package struct ConnectionService: Sendable {
+    /// Data connections that one transfer may have.
+    private static let dataConnections = TransferLimits.dataConnections
+    /// What the daemon calls hosts on its plain socket.
+    private static let plainLabel = "default"
+
+    private let configuration: DaemonConfiguration
+    private let inbox: Inbox
+    private let delivery: Delivery
+    private let workshop: Workshop
+    private let registry: TransferRegistry
+    private let notices: NoticeBoard
+    private let admission = Admission()
+    private let logger: Logger
+
+    package init(
+        configuration: DaemonConfiguration,
+        inbox: Inbox,
+        delivery: Delivery,
+        workshop: Workshop,
+        registry: TransferRegistry,
+        notices: NoticeBoard,
+        logger: Logger
+    ) {
+        self.configuration = configuration
+        self.inbox = inbox
+        self.delivery = delivery
+        self.workshop = workshop
+        self.registry = registry
+        self.notices = notices
+        self.logger = logger
+    }
+
+    /// Serves the connection to its end.
+    ///
+    /// Never throws: what goes wrong ends this connection alone.
+    package func serve(_ connection: SocketConnection) async {
+        guard admission.enter() else {
+            await connection.close(
+                afterGreeting: [.refused(Abort(.busy, "the laptop has too many connections; try again"))])
+            return
+        }
+        defer { admission.leave() }
+        let timer = connection.deadline(in: TransferLimits.firstLineSeconds)
+        var stream = MessageStream(connection)
+        do {
+            guard let line = try await stream.nextLine(atMost: TransferLimits.firstLineBytes) else {
+                timer.cancel()
+                return
+            }
+            guard let messages = try Greeting.messages(inLine: line) else {
+                timer.cancel()
+                try await LineDialogue(notices: notices, logger: logger).serve(stream, first: line)
+                return
+            }
+            guard try await stream.nextLine(atMost: 64) == Array("PING".utf8) else {
+                throw FormatError("the greeting does not end with PING")
+            }
+            timer.cancel()
+            try await serve(messages, stream)
+        } catch let error as FormatError {
+            timer.cancel()
+            logRefusal("a peer does not keep to the protocol: \(error.description)")
+            await connection.close(afterGreeting: [.refused(Abort(.protocolViolation, error.description))])
+        } catch {
+            timer.cancel()
+            logRefusal("a connection failed: \(error)")
+        }
+    }
+
+    // MARK: - Requests
+
+    private func serve(_ messages: [Message], _ stream: MessageStream) async throws {
+        var stream = stream
+        guard case .hello(let hello) = messages[0] else { throw FormatError("the greeting does not begin with HELLO") }
+        guard hello.version >= 1 else { throw FormatError("a version that does not exist") }
+        let welcome = Welcome(
+            codecs: hello.codecs.intersection(.all),
+            software: configuration.software,
+            inbox: inbox.identity,
+            displayName: configuration.displayName,
+            label: Self.plainLabel
+        )
+        var answerer = Answerer(connection: stream.connection, welcome: welcome)
+        if messages.count > 1 {
+            try await serve(messages[1], hello, stream, &answerer)
+            return
+        }
+        try await answerer.welcomeAlone()
+        let timer = stream.connection.deadline(in: TransferLimits.idleSeconds)
+        guard let raw = try await stream.nextMessage() else {
+            timer.cancel()
+            return
+        }
+        timer.cancel()
+        let request = try raw.decoded()
+        try await serve(request, hello, stream, &answerer)
+    }
+
+    private func serve(
+        _ request: Message,
+        _ hello: Hello,
+        _ stream: MessageStream,
+        _ answerer: inout Answerer
+    ) async throws {
+        switch request {
+        case .echo(let bytes): try await answerer.answer(.echoed(bytes))
+        case .notify(let notice):
+            let urgency: DesktopNotice.Urgency =
+                switch notice.urgency {
+                case 0: .low
+                case 2: .critical
+                default: .normal
+                }
+            let outcome = await notices.show(
+                DesktopNotice(
+                    title: notice.title,
+                    body: notice.body,
+                    urgency: urgency,
+                    origin: .unverified(name: hello.hostName)
+                )
+            )
+            try await answerer.answer(.notified(outcome))
+        case .open(let open): try await receive(open, hello, stream, &answerer)
+        case .attach(let attach): try await join(attach, stream, &answerer)
+        default: throw FormatError("a message that is no request")
+        }
+        await lingerUntilEnd(stream)
+    }
+
+    /// The peer closes first, so that nothing it still has to read is thrown away with the connection.
+    private func lingerUntilEnd(_ stream: MessageStream) async {
+        var stream = stream
+        let timer = stream.connection.deadline(in: 5)
+        defer { timer.cancel() }
+        do { while try await stream.nextMessage() != nil {} } catch {
+            // It is over either way.
+        }
+    }
+
+    private func receive(
+        _ open: OpenRequest,
+        _ hello: Hello,
+        _ stream: MessageStream,
+        _ answerer: inout Answerer
+    ) async throws {
+        let inbox = inbox
+        let staging: Staging
+        let missing: [EntryName]
+        do {
+            (staging, missing) = try await workshop.run {
+                let place = try inbox.deepestFolder(for: open.destination)
+                return (try Staging(in: place.folder, name: open.transfer.description), place.missing)
+            }
+        } catch {
+            logger.error("a transfer cannot begin: \(error)")
+            try await answerer.answer(.refused(Self.refusal(error)))
+            return
+        }
+        _ = missing
+        let delivery = delivery
+        let received = ReceivedCount()
+        let receiver = try Receiver(
+            staging: staging,
+            workshop: workshop,
+            control: stream.connection,
+            received: received
+        ) { index, staging in
+            switch open.purpose {
+            case .send: try await workshop.run { try delivery.deliver(index, staging, to: open.destination) }
+            case .view: try await delivery.view(index, staging)
+            }
+        }
+        guard let epoch = try await registry.add(receiver, for: open) else {
+            await discard(staging)
+            try await answerer.answer(.refused(Abort(.busy, "this transfer is running already")))
+            return
+        }
+        let started = NIODeadline.now()
+        do {
+            try await answerer.answer(
+                .opened(
+                    Opened(
+                        epoch: epoch,
+                        credit: TransferLimits.creditBytes,
+                        channels: UInt64(Self.dataConnections)
+                    )
+                )
+            )
+            let committed = try await receiver.run(stream)
+            await registry.remove(open.transfer)
+            await discard(staging)
+            logger.info(
+                "received",
+                metadata: [
+                    "transfer": "\(open.transfer)", "names": "\(committed.names.joined(separator: ", "))",
+                    "files": "\(committed.files)", "bytes": "\(committed.bytes)",
+                    "milliseconds": "\((NIODeadline.now() - started).nanoseconds / 1_000_000)",
+                    "\(LogFile.peerKey)": "\(hello.hostName)",
+                ]
+            )
+        } catch {
+            await registry.remove(open.transfer)
+            await discard(staging)
+            logRefusal("transfer \(open.transfer) ended: \(error)")
+        }
+    }
+
+    private func discard(_ staging: Staging) async {
+        do {
+            try await workshop.run { try staging.remove() }
+        } catch {
+            logger.error("a staging folder could not be removed: \(error)")
+        }
+    }
+
+    private func join(_ attach: AttachRequest, _ stream: MessageStream, _ answerer: inout Answerer) async throws {
+        guard let receiver = try await registry.receiver(for: attach) else {
+            try await answerer.answer(.refused(Abort(.unknown, "there is no such transfer")))
+            return
+        }
+        guard await receiver.attachedConnections < Self.dataConnections else {
+            try await answerer.answer(.refused(Abort(.busy, "the transfer has all its connections")))
+            return
+        }
+        try await answerer.answer(.attached)
+        try await receiver.serve(stream)
+    }
+
+    private static func refusal(_ error: any Error) -> Abort {
+        switch error {
+        case let error as StagingError: Abort(error)
+        case let error as SystemError: Abort(StagingError(error))
+        default: Abort(.internal, "the laptop's daemon failed")
+        }
+    }
+
+    private func logRefusal(_ text: String) {
+        logger.warning("\(text)", metadata: ["\(LogFile.peerKey)": "-"])
+    }
+}
+
+/// Says WELCOME and the answer to the first request in one piece, or the answer alone if WELCOME is out.
+private struct Answerer {
+    let connection: SocketConnection
+    let welcome: Welcome
+    private var isWelcomed = false
+
+    init(connection: SocketConnection, welcome: Welcome) {
+        self.connection = connection
+        self.welcome = welcome
+    }
+
+    mutating func welcomeAlone() async throws {
+        isWelcomed = true
+        try await connection.send(ByteBuffer(bytes: Greeting.answer([.welcome(welcome)])))
+    }
+
+    mutating func answer(_ message: Message) async throws {
+        if isWelcomed {
+            try await connection.send(message)
+        } else {
+            isWelcomed = true
+            try await connection.send(ByteBuffer(bytes: Greeting.answer([.welcome(welcome), message])))
+        }
+    }
+}
+
+extension SocketConnection {
+    /// Writes a greeting's answer and closes; a peer that does not read is given two seconds.
+    fileprivate func close(afterGreeting messages: [Message]) async {
+        let timer = deadline(in: 2)
+        defer { timer.cancel() }
+        do { try await send(ByteBuffer(bytes: Greeting.answer(messages))) } catch {
+            // It is gone.
+        }
+        close()
+    }
+}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT
+import Archive
+
+/// A notification for the user of this desktop, as the peer worded it.
+package struct DesktopNotice: Equatable, Sendable {
+    /// How much it should stand out.
+    package enum Urgency: String, Sendable, CaseIterable {
+        case low
+        case normal
+        case critical
+    }
+
+    /// Whose words these are.
+    package enum Origin: Equatable, Sendable {
+        /// A host known by the socket that this laptop made for it.
+        case label(String)
+        /// Whoever uses the plain socket; the name is the peer's own claim.
+        case unverified(name: String)
+    }
+
+    package var title: String
+    package var body: String
+    package var urgency: Urgency
+    package var origin: Origin
+
+    package init(title: String, body: String, urgency: Urgency = .normal, origin: Origin) {
+        self.title = title
+        self.body = body
+        self.urgency = urgency
+        self.origin = origin
+    }
+}
+
+extension DesktopNotice.Origin {
+    /// What stands before every title; a peer's name cannot close the bracket early.
+    package var prefix: String {
+        switch self {
+        case .label(let label): "[\(SafeText(label, limit: 24))] "
+        case .unverified(let name): "[unverified: \(SafeText(name.filter { $0 != "]" }, limit: 24))] "
+        }
+    }
+
+    /// Under which name `NotificationBudget` counts: all of the plain socket together, as names there cost nothing.
+    package var budgetName: String {
+        switch self {
+        case .label(let label): label
+        case .unverified: "the plain socket"
+        }
+    }
+}
+
+/// Shows notifications: `osascript` on macOS, `notify-send` elsewhere.
+///
+/// The peer's text is only ever an argument after `--`: it is no part of a script, a shell line, markup or an option.
+package struct Notifier: Sendable {
+    /// What became of a notification.
+    package enum Outcome: Equatable, Sendable {
+        case shown
+        /// The desktop refused it, or did not answer in time. The reason is a sentence.
+        case failed(reason: String)
+        /// There is no program here that shows notifications. The reason is a sentence.
+        case unavailable(reason: String)
+    }
+
+    /// The programs that can show a notification.
+    package enum Program: String, Sendable {
+        case notifySend = "notify-send"
+        case osascript
+
+        /// The one of the platform this was built for.
+        package static var current: Program {
+            #if os(macOS)
+            .osascript
+            #else
+            .notifySend
+            #endif
+        }
+    }
+
+    /// The longest title and body, prefix included, in Unicode scalars as the user sees them.
+    package static let titleLimit = 64
+    package static let bodyLimit = 512
+
+    private let program: Program
+    private let desktop: DesktopProgram
+
+    /// Makes a notifier; nothing is looked up before the first notice.
+    ///
+    /// - Parameters:
+    ///   - program: what shows the notices.
+    ///   - environment: variables that replace (or, with nil, remove) those of this process for that program.
+    ///   - timeout: how long it may take before it is killed.
+    package init(
+        program: Program = .current,
+        environment: [String: String?] = [:],
+        timeout: Duration = .seconds(10)
+    ) {
+        self.program = program
+        self.desktop = DesktopProgram(name: program.rawValue, environment: environment, timeout: timeout)
+    }
+
+    /// Shows one notice and waits until the desktop has taken it.
+    ///
+    /// How many are shown is the matter of `NotificationBudget`.
+    package func show(_ notice: DesktopNotice) async -> Outcome {
+        let ending = await desktop.run(Self.arguments(for: notice, program: program))
+        return switch ending {
+        case .exited(code: 0): .shown
+        case .notFound: .unavailable(reason: ending.reason(program: program.rawValue))
+        case .exited, .killed, .stopped, .notStarted: .failed(reason: ending.reason(program: program.rawValue))
+        }
+    }
+
+    /// The arguments that show `notice`, without the program's own name.
+    package static func arguments(for notice: DesktopNotice, program: Program = .current) -> [String] {
+        let prefix = notice.origin.prefix
+        let words = SafeText(notice.title, limit: titleLimit - prefix.unicodeScalars.count).description
+        let title = prefix + (words.isEmpty ? "rtun" : words)
+        let body = SafeText(notice.body, limit: bodyLimit, layout: .block).description
+        switch program {
+        case .notifySend:
+            return [
+                "--app-name=rtun", "--urgency=\(notice.urgency.rawValue)", "--", title, escapingForNotifySend(body),
+            ]
+        case .osascript:
+            return [
+                "-e", "on run argv",
+                "-e", "display notification (item 2 of argv) with title (item 1 of argv)",
+                "-e", "end run",
+                "--", title, body,
+            ]
+        }
+    }
+
+    /// Escapes what a notification server would read as markup, which the specification allows in bodies alone, and
+    /// the backslashes, as notify-send passes bodies through g_strcompress(3) and would undo the escapes of `SafeText`.
+    private static func escapingForNotifySend(_ body: String) -> String {
+        var escaped = ""
+        for scalar in body.unicodeScalars {
+            switch scalar {
+            case "\\": escaped += "\\\\"
+            case "&": escaped += "&amp;"
+            case "<": escaped += "&lt;"
+            case ">": escaped += "&gt;"
+            default: escaped.unicodeScalars.append(scalar)
+            }
+        }
+        return escaped
+    }
+}

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: MIT
+
+package import Descriptors
+private import NIOPosix
+private import SystemPackage
+private import UnixSignals
+
+/// Holds the lock and the listening sockets, parses no byte of any peer, and keeps one daemon process running.
+///
+/// A daemon that dies is started again within a second on the same sockets; five deaths in a minute end it all.
+package struct Supervisor: Sendable {
+    /// Descriptors under which the daemon process finds what it inherits.
+    package enum Inherited {
+        package static let socket: Int32 = 3
+        package static let control: Int32 = 4
+        /// One byte when it listens; its end is the daemon's order to stop.
+        package static let link: Int32 = 5
+    }
+
+    /// Why a daemon cannot be started.
+    package enum Fault: Error, CustomStringConvertible {
+        case alreadyRunning
+        case socketInUse(String)
+        case keepsDying
+        case died
+
+        package var description: String {
+            switch self {
+            case .alreadyRunning: "the daemon is already running; stop it with: rtun server --stop"
+            case .socketInUse(let path): "another program listens at \(path)"
+            case .keepsDying: "the daemon died five times in a minute; the log says why"
+            case .died: "the daemon ended before it listened; the log says why"
+            }
+        }
+    }
+
+    private static let deathLimit = 5
+    private static let deathWindow: Duration = .seconds(60)
+
+    private let folder: Directory
+    private let socketPath: String
+    private let controlPath: String
+
+    package init(folder: Directory, socketPath: String, controlPath: String) {
+        self.folder = folder
+        self.socketPath = socketPath
+        self.controlPath = controlPath
+    }
+
+    /// Runs until the daemon is told to stop; removes its own sockets at the end.
+    ///
+    /// `arguments` start the daemon process; `listening` is called once, when it accepts connections.
+    package func run(arguments: [String], listening: @escaping @Sendable () -> Void) async throws {
+        let lock = try folder.openForAppending("daemon.lock")
+        guard try lock.lockExclusively() else { throw Fault.alreadyRunning }
+        let socket = try ListeningSocket(path: socketPath)
+        let control = try ListeningSocket(path: controlPath)
+        let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup)
+        let pool = NIOThreadPool(numberOfThreads: 1)
+        pool.start()
+        var deaths: [Duration] = []
+        var hasListened = false
+        do {
+            while true {
+                let announce: @Sendable () -> Void = hasListened ? { @Sendable in } : listening
+                let ending = try await serve(socket, control, arguments, signals, pool, announce)
+                if ending == .stopped { break }
+                guard ending == .died || hasListened else { throw Fault.died }
+                hasListened = true
+                let now = ProcessContext.monotonicNow
+                deaths = deaths.filter { now - $0 < Self.deathWindow } + [now]
+                guard deaths.count < Self.deathLimit else { throw Fault.keepsDying }
+            }
+        } catch {
+            socket.remove()
+            control.remove()
+            throw error
+        }
+        socket.remove()
+        control.remove()
+        try await pool.shutdownGracefully()
+        _ = lock.rawValue
+    }
+
+    private enum Ending {
+        case stopped
+        case died
+        case neverListened
+    }
+
+    /// Runs one daemon process to its end.
+    private func serve(
+        _ socket: ListeningSocket,
+        _ control: ListeningSocket,
+        _ arguments: [String],
+        _ signals: UnixSignalsSequence,
+        _ pool: NIOThreadPool,
+        _ listening: @escaping @Sendable () -> Void
+    ) async throws -> Ending {
+        var pair = try UnixSocket.pair()
+        let mine = pair.takeFirst()
+        let theirs = pair.takeSecond()
+        let child = try ChildProcess.spawn(
+            executable: try ProcessContext.executablePath(),
+            arguments: arguments,
+            environment: ProcessContext.allEnvironment,
+            descriptors: [
+                (child: 2, parent: 2), (child: Inherited.socket, parent: socket.descriptor.rawValue),
+                (child: Inherited.control, parent: control.descriptor.rawValue),
+                (child: Inherited.link, parent: theirs.rawValue),
+            ]
+        )
+        try theirs.close()
+        let link = DaemonLink(mine)
+        return try await withThrowingTaskGroup(of: Ending?.self) { group in
+            group.addTask {
+                let isListening = try await pool.runIfActive { try link.waitUntilListening() }
+                if isListening { listening() }
+                let ending = try await pool.runIfActive { try child.wait() }
+                if ending == .exited(0) { return .stopped }
+                return isListening ? .died : .neverListened
+            }
+            group.addTask {
+                for await signal in signals {
+                    // It may have ended just now; then there is nobody to tell.
+                    try? child.signal(signal.number)
+                }
+                return nil
+            }
+            defer { group.cancelAll() }
+            while let ending = try await group.next() {
+                if let ending { return ending }
+            }
+            return .died
+        }
+    }
+}
+
+/// The supervisor's end of the link to its daemon.
+///
+/// Closing it, also by dying, stops the daemon.
+private final class DaemonLink: Sendable {
+    private let descriptor: OwnedDescriptor
+
+    init(_ descriptor: consuming OwnedDescriptor) {
+        self.descriptor = descriptor
+    }
+
+    /// Blocks until the daemon says that it listens; false where it ended first.
+    func waitUntilListening() throws -> Bool {
+        let slab = try Slab(capacity: 1)
+        return try slab.withMutableBytes(0..<1) { (span: inout MutableRawSpan) throws(SystemError) in
+            try descriptor.readSome(into: &span)
+        } == 1
+    }
+}
+
+/// A socket that this process bound, and the only one that it will ever remove.
+private final class ListeningSocket: Sendable {
+    let descriptor: OwnedDescriptor
+    private let folder: Directory
+    private let name: String
+    private let bound: FileStatus
+
+    /// Binds, after removing what a dead daemon left: a socket of ours that refuses connections, nothing else.
+    init(path: String) throws {
+        let address = try UnixAddress(path: path)
+        let slash = path.lastIndex(of: "/")
+        name = slash.map { String(path[path.index(after: $0)...]) } ?? path
+        folder = try Directory.open(slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? ".")
+        if let old = try folder.statusIfPresent(name) {
+            guard old.kind == .socket, old.owner == ProcessContext.effectiveUserID, Self.isDead(address) else {
+                throw Supervisor.Fault.socketInUse(path)
+            }
+            try folder.removeFile(name)
+        }
+        descriptor = try UnixSocket.listen(at: address)
+        bound = try folder.status(name)
+    }
+
+    /// Removes the socket file if it is still the one that was bound here.
+    func remove() {
+        guard let now = try? folder.statusIfPresent(name), now.kind == .socket, now.inode == bound.inode,
+            now.device == bound.device
+        else { return }
+        try? folder.removeFile(name)
+    }
+
+    private static func isDead(_ address: UnixAddress) -> Bool {
+        do throws(SystemError) {
+            try UnixSocket.connect(to: address).close()
+            return false
+        } catch {
+            return error.errno == .connectionRefused
+        }
+    }
+}
+
+extension UnixSignal {
+    /// The signal's number, the same on Linux and macOS for those that are passed on.
+    fileprivate var number: Int32 {
+        switch self {
+        case .sighup: 1
+        case .sigint: 2
+        default: 15
+        }
+    }
+}
