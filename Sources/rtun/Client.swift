@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+
+import ArgumentParser
+import Codecs
+import Descriptors
+import NIOCore
+import NIOPosix
+import Transfer
+
+/// What every command that talks to a laptop takes.
+struct ClientOptions: ParsableArguments {
+    @Option(name: .shortAndLong, help: "The socket that leads to your computer (default: the newest that answers).")
+    var socket: String?
+}
+
+/// A client's side of one command: the tunnel, and how failures are told.
+struct Client {
+    /// One event loop is enough: it only moves bytes.
+    static let group = MultiThreadedEventLoopGroup.singleton
+
+    let finder: SocketFinder
+
+    init(_ options: ClientOptions, codecs: CodecSet = .all, sourceKey: [UInt8]? = nil) {
+        let host = (try? ProcessContext.hostName()) ?? ""
+        finder = SocketFinder(
+            given: options.socket,
+            hello: Hello(
+                codecs: codecs,
+                software: RTun.software,
+                sourceKey: sourceKey,
+                hostName: host.cut(toBytes: 255)
+            ),
+            group: Self.group
+        )
+    }
+
+    /// Sends a request and returns its answer with the connection.
+    func ask(_ request: Message) async throws -> (DaemonConnection, MessageStream, Message) {
+        let found = try await finder.open(request)
+        if let answer = found.answer { return (found, found.stream, answer) }
+        // Several sockets were tried, so the request goes to the one that was chosen.
+        var stream = found.stream
+        let timer = found.connection.deadline(in: TransferLimits.answerSeconds + 5)
+        defer { timer.cancel() }
+        try await found.connection.send(request)
+        guard let answer = try await stream.nextMessage()?.decoded() else { throw TransferError.noAnswer }
+        if case .refused(let abort) = answer { throw TransferError.peer(abort) }
+        return (found, stream, answer)
+    }
+
+    /// Runs a command's work; what fails is told in one sentence and becomes the exit code.
+    static func run(_ body: () async throws -> ExitStatus) async throws {
+        let status: ExitStatus
+        do {
+            status = try await body()
+        } catch let error as ExitCode {
+            throw error
+        } catch let error as ValidationError {
+            throw error
+        } catch {
+            StandardStream.error.line("rtun: \(describe(error))")
+            status = ExitStatus(error)
+        }
+        try status.end()
+    }
+
+    /// The sentence for a failure, with what the laptop said made fit for a terminal.
+    static func describe(_ error: any Error) -> String {
+        switch error {
+        case TransferError.peer(let abort):
+            abort.setting.map { "\(safe(abort.reason)) (on the laptop: \(safe($0)))" } ?? safe(abort.reason)
+        case let error as NoTunnel: error.description
+        case let error as TransferError: safe(error.description)
+        default: safe("\(error)")
+        }
+    }
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+
+import Archive
+import ArgumentParser
+import Descriptors
+import Transfer
+
+/// `rtun notify`: a notification on the laptop's desktop.
+struct NotifyCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "notify",
+        abstract: "Show a notification on your computer.",
+        discussion: ExitStatus.help
+    )
+
+    enum Urgency: String, ExpressibleByArgument, CaseIterable {
+        case low, normal, critical
+
+        var number: UInt64 {
+            switch self {
+            case .low: 0
+            case .normal: 1
+            case .critical: 2
+            }
+        }
+    }
+
+    /// Bytes of standard input that are read; the laptop shows far fewer.
+    private static let inputLimit = 8_192
+
+    @OptionGroup var client: ClientOptions
+
+    @Option(name: .shortAndLong, help: "The title.")
+    var title = ""
+
+    @Option(name: .shortAndLong, help: "low, normal or critical.")
+    var urgency: Urgency = .normal
+
+    @Argument(help: "The words; - reads standard input.")
+    var words: [String] = []
+
+    func run() async throws {
+        try await Client.run {
+            let body = words == ["-"] ? try Self.standardInput() : words.joined(separator: " ")
+            let request = NotifyRequest(
+                title: title.cut(toBytes: 256),
+                body: body.cut(toBytes: 8_192),
+                urgency: urgency.number
+            )
+            let (found, _, answer) = try await Client(client).ask(.notify(request))
+            found.connection.close()
+            guard case .notified(let outcome) = answer else { return .failure }
+            switch outcome {
+            case .shown: return .success
+            case .heldBack:
+                StandardStream.error.line("rtun: the laptop has shown many notifications; this one joins a summary")
+                return .success
+            case .notShown:
+                StandardStream.error.line("rtun: the laptop could not show the notification")
+                return .failure
+            }
+        }
+    }
+
+    private static func standardInput() throws -> String {
+        let input = OwnedDescriptor(adopting: 0)
+        let slab = try Slab(capacity: inputLimit)
+        var count = 0
+        while count < inputLimit {
+            let got = try slab.withMutableBytes(count..<inputLimit) {
+                (span: inout MutableRawSpan) throws(SystemError) in try input.readSome(into: &span)
+            }
+            if got == 0 { break }
+            count += got
+        }
+        let bytes = slab.withBytes(0..<count) { $0.copy }
+        var text = String(decoding: bytes, as: UTF8.self)
+        while text.hasSuffix("\n") { text.removeLast() }
+        return text
+    }
+}

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: MIT
+
+import Archive
+import FoundationEssentials
+import Synchronization
+import Transfer
+
+/// What the user sees of a send: a progress line, a line per problem, and one last line; or JSON lines.
+///
+/// Problems may be reported from any task. Everything that is not a result goes to standard error.
+final class SendReport: Sendable {
+    enum Mode {
+        case text
+        case quiet
+        case json
+    }
+
+    /// Problems that are listed one by one; the rest is counted.
+    private static let listedProblems = 1_000
+
+    private struct State {
+        var problemCount = 0
+        var hasLine = false
+        var meter: RateMeter
+    }
+
+    private let mode: Mode
+    private let showsProgress: Bool
+    private let name: String
+    private let state: Mutex<State>
+
+    /// `name` is what the progress line is about; already safe.
+    init(mode: Mode, showsProgress: Bool, name: String) {
+        self.mode = mode
+        self.showsProgress = showsProgress && mode == .text
+        self.name = name
+        state = Mutex(State(meter: RateMeter(bytes: 0, at: 0)))
+    }
+
+    /// Time between two `show`.
+    var interval: Duration { mode == .json ? .seconds(1) : .milliseconds(200) }
+
+    /// Sources that were not sent, or not as they stood.
+    var problemCount: Int { state.withLock { $0.problemCount } }
+
+    func report(_ problem: SourceProblem) {
+        state.withLock { state in
+            if !problem.isBenign {
+                state.problemCount += 1
+                guard state.problemCount <= Self.listedProblems else { return }
+            }
+            if mode == .json {
+                JSONLine.write(ErrorLine(path: problem.path, reason: problem.explanation))
+                return
+            }
+            if mode == .quiet, problem.isBenign { return }
+            clear(&state)
+            StandardStream.error.line("rtun: \(safe(problem.path)): \(problem.explanation)")
+        }
+    }
+
+    /// A line to the user that is neither a result nor a problem.
+    func note(_ text: String) {
+        guard mode != .quiet else { return }
+        state.withLock { state in
+            clear(&state)
+            StandardStream.error.line("rtun: \(text)")
+        }
+    }
+
+    /// Draws progress; `total` is nil while the sources are still being counted.
+    ///
+    /// Elapsed in seconds.
+    func show(_ progress: SendProgress, total: UInt64?, elapsed: Double) {
+        if mode == .json {
+            let share = total.map { $0 == 0 ? 1 : min(1, Double(progress.durableBytes) / Double($0)) }
+            let count = problemCount
+            JSONLine.write(
+                StatusLine(
+                    secondsElapsed: elapsed,
+                    percentDone: share,
+                    totalBytes: total,
+                    bytesDone: progress.durableBytes,
+                    filesDone: progress.files,
+                    errorCount: count
+                )
+            )
+            return
+        }
+        guard showsProgress else { return }
+        state.withLock { state in
+            state.meter.record(bytes: progress.durableBytes, at: elapsed)
+            var shown = ProgressState(name: name, durableBytes: progress.durableBytes, totalBytes: total)
+            shown.knownBytes = progress.packedBytes
+            shown.filesDone = progress.files
+            shown.elapsed = elapsed
+            shown.rate = state.meter.rate(at: elapsed)
+            shown.phase = progress.isCommitting ? .publishing : .sending
+            let line = ProgressLine.draw(shown, width: StandardStream.error.width - 1)
+            StandardStream.error.write("\r\u{1B}[K" + line)
+            state.hasLine = true
+        }
+    }
+
+    /// Takes the progress line away.
+    func clear() {
+        state.withLock { clear(&$0) }
+    }
+
+    /// The last line: what arrived where.
+    func finish(_ committed: Committed, laptop: String, progress: SendProgress, elapsed: Double) {
+        clear()
+        let problems = problemCount
+        if problems > Self.listedProblems, mode != .json {
+            StandardStream.error.line("rtun: and \(problems - Self.listedProblems) more that were not sent")
+        }
+        switch mode {
+        case .quiet: break
+        case .json:
+            JSONLine.write(
+                SummaryLine(
+                    names: committed.names.map { $0.isEmpty ? nil : $0 },
+                    laptop: laptop,
+                    files: committed.files,
+                    bytes: committed.bytes,
+                    wireBytes: progress.wireBytes,
+                    secondsElapsed: elapsed,
+                    errorCount: problems,
+                    verified: true
+                )
+            )
+        case .text:
+            let rate = elapsed > 0 ? Double(progress.durableBytes) / elapsed : 0
+            StandardStream.output.line(
+                "\(Self.destination(committed, laptop)): \(committed.files) \(committed.files == 1 ? "file" : "files"), "
+                    + "\(ByteFormat.size(committed.bytes)), \(ByteFormat.size(progress.wireBytes)) over the wire, "
+                    + "\(ByteFormat.elapsed(elapsed)), \(ByteFormat.rate(rate)), verified"
+            )
+        }
+    }
+
+    private static func destination(_ committed: Committed, _ laptop: String) -> String {
+        let arrived = committed.names.filter { !$0.isEmpty }.map(safe)
+        let same = committed.names.count - arrived.count
+        let place = arrived.isEmpty ? "" : arrived.prefix(3).joined(separator: ", ")
+        let more = arrived.count > 3 ? " and \(arrived.count - 3) more" : ""
+        let already = same == 0 ? "" : same == committed.names.count ? "already there" : " (\(same) already there)"
+        return "\(safe(laptop)): \(place)\(more)\(already)"
+    }
+
+    private func clear(_ state: inout State) {
+        guard state.hasLine else { return }
+        StandardStream.error.write("\r\u{1B}[K")
+        state.hasLine = false
+    }
+}
+
+/// One JSON object on a line of standard output; fields are only ever added.
+enum JSONLine {
+    static func write(_ value: some Encodable) {
+        let encoder = JSONEncoder()
+        encoder.keyEncodingStrategy = .convertToSnakeCase
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        guard let data = try? encoder.encode(value) else { return }
+        StandardStream.output.line(String(decoding: data, as: UTF8.self))
+    }
+}
+
+private struct StatusLine: Encodable {
+    var messageType = "status"
+    let secondsElapsed: Double
+    let percentDone: Double?
+    let totalBytes: UInt64?
+    let bytesDone: UInt64
+    let filesDone: Int
+    let errorCount: Int
+}
+
+private struct ErrorLine: Encodable {
+    var messageType = "error"
+    let path: String
+    let reason: String
+}
+
+private struct SummaryLine: Encodable {
+    var messageType = "summary"
+    let names: [String?]
+    let laptop: String
+    let files: UInt64
+    let bytes: UInt64
+    let wireBytes: UInt64
+    let secondsElapsed: Double
+    let errorCount: Int
+    let verified: Bool
+}

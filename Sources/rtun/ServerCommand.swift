@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT
+
+import Archive
+import ArgumentParser
+import Descriptors
+import NIOCore
+import RTunDaemon
+import Transfer
+
+/// `rtun server`: the daemon on the laptop.
+struct ServerCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "server",
+        abstract: "Run the daemon on your own computer.",
+        discussion: """
+            Listens on a socket that `ssh -R` forwards, and puts what arrives into the inbox.
+
+            Exit codes: 0 it runs (-d), it ran and was stopped, or it was running already (-d); 1 it does not run; \
+            64 usage.
+            """
+    )
+
+    @Option(name: .shortAndLong, help: "The socket to listen on (default: ~/.rtun/rtun.sock).")
+    var socket: String?
+
+    @Option(name: [.customShort("D"), .long], help: "The inbox (default: rtun in your downloads).")
+    var dir: String?
+
+    @Option(name: .shortAndLong, help: "The log file (default: ~/.rtun/rtun.log).")
+    var log: String?
+
+    @Flag(name: .shortAndLong, help: "Go to the background once the socket answers.")
+    var daemon = false
+
+    @Flag(help: "Stop the running daemon.")
+    var stop = false
+
+    /// The process that serves peers, started by the one that holds the sockets.
+    @Flag(help: .hidden) var worker = false
+
+    /// Descriptor that gets one byte when the daemon listens.
+    @Option(help: .hidden) var readyDescriptor: Int32?
+
+    func run() async throws {
+        try await Client.run {
+            let folder = try StateFolder()
+            if stop { return try await stopDaemon(folder) }
+            let configuration = DaemonConfiguration(
+                socketPath: try absolute(socket ?? folder.path + "/rtun.sock"),
+                controlPath: try absolute(folder.path + "/ctl.sock"),
+                inboxPath: try dir ?? Inbox.defaultPath(),
+                logPath: try absolute(log ?? folder.path + "/rtun.log"),
+                software: RTun.software
+            )
+            _ = try UnixAddress(path: configuration.socketPath)
+            _ = try UnixAddress(path: configuration.controlPath)
+            let inbox = try Inbox(path: configuration.inboxPath)
+            if worker { return try await serve(configuration, inbox) }
+            if daemon { return try await startInBackground(configuration, inbox, folder) }
+            return try await supervise(configuration, inbox, folder)
+        }
+    }
+
+    // MARK: - The three processes
+
+    /// In the foreground: holds the sockets and keeps a worker running.
+    private func supervise(
+        _ configuration: DaemonConfiguration,
+        _ inbox: Inbox,
+        _ folder: StateFolder
+    ) async throws -> ExitStatus {
+        let supervisor = Supervisor(
+            folder: folder.directory,
+            socketPath: configuration.socketPath,
+            controlPath: configuration.controlPath
+        )
+        let ready = readyDescriptor
+        try await supervisor.run(arguments: arguments(configuration, inbox) + ["--worker"]) {
+            StandardStream.error.line("rtun: listening on \(safe(configuration.socketPath))")
+            StandardStream.error.line("rtun: what arrives goes to \(safe(inbox.path))")
+            if let ready { ReadySignal.give(on: ready) }
+        }
+        return .success
+    }
+
+    /// Behind the supervisor: talks to peers.
+    private func serve(_ configuration: DaemonConfiguration, _ inbox: Inbox) async throws -> ExitStatus {
+        let slash = configuration.logPath.lastIndex(of: "/") ?? configuration.logPath.startIndex
+        let logFile = try LogFile(
+            in: try Directory.open(
+                slash == configuration.logPath.startIndex ? "/" : String(configuration.logPath[..<slash])
+            ),
+            name: String(configuration.logPath[configuration.logPath.index(after: slash)...])
+        )
+        _ = ProcessContext.setUmask(0o077)
+        _ = try? ProcessContext.raiseDescriptorLimit()
+        try await Daemon(configuration, inbox: inbox, logFile: logFile).run(
+            socket: OwnedDescriptor(adopting: Supervisor.Inherited.socket),
+            control: OwnedDescriptor(adopting: Supervisor.Inherited.control),
+            supervisor: OwnedDescriptor(adopting: Supervisor.Inherited.link)
+        ) {
+            ReadySignal.give(on: Supervisor.Inherited.link)
+        }
+        return .success
+    }
+
+    /// Starts the supervisor in a session of its own and returns when the socket answers.
+    private func startInBackground(
+        _ configuration: DaemonConfiguration,
+        _ inbox: Inbox,
+        _ folder: StateFolder
+    ) async throws -> ExitStatus {
+        if try await answers(configuration) {
+            StandardStream.error.line("rtun: the daemon is already running")
+            return .success
+        }
+        var pair = try UnixSocket.pair()
+        let mine = pair.takeFirst()
+        let theirs = pair.takeSecond()
+        _ = try ChildProcess.spawn(
+            executable: try ProcessContext.executablePath(),
+            arguments: arguments(configuration, inbox) + ["--ready-descriptor", "3"],
+            environment: ProcessContext.allEnvironment,
+            descriptors: [(child: 3, parent: theirs.rawValue)],
+            newSession: true,
+            workingDirectory: "/"
+        )
+        try theirs.close()
+        let hasStarted = try await ReadySignal.wait(on: mine)
+        guard try await answers(configuration) else {
+            StandardStream.error.line("rtun: the daemon did not start; \(safe(configuration.logPath)) may say why")
+            return .failure
+        }
+        if !hasStarted { StandardStream.error.line("rtun: the daemon is already running") }
+        return .success
+    }
+
+    private func stopDaemon(_ folder: StateFolder) async throws -> ExitStatus {
+        let address = try UnixAddress(path: folder.path + "/ctl.sock")
+        let connection: SocketConnection
+        do {
+            connection = try await SocketConnection.adopting(UnixSocket.connect(to: address), on: Client.group)
+        } catch let error as SystemError where error.isMissingFile || error.isConnectionRefused {
+            StandardStream.error.line("rtun: no daemon is running")
+            return .success
+        }
+        let timer = connection.deadline(in: 10)
+        defer { timer.cancel() }
+        try await connection.send(.init(string: "STOP\r\n"))
+        // The connection ends with the daemon.
+        while try await connection.receive() != nil {}
+        let lock = try folder.directory.openForAppending("daemon.lock")
+        for _ in 0..<100 {
+            if try lock.lockExclusively() { return .success }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        StandardStream.error.line("rtun: the daemon was told to stop and has not ended yet")
+        return .failure
+    }
+
+    // MARK: - Parts
+
+    private func answers(_ configuration: DaemonConfiguration) async throws -> Bool {
+        do {
+            let hello = Hello(codecs: .all, software: RTun.software, sourceKey: nil, hostName: "")
+            let found = try await DaemonConnection.open(
+                try UnixAddress(path: configuration.socketPath),
+                hello: hello,
+                request: nil,
+                within: TransferLimits.probeSeconds,
+                on: Client.group
+            )
+            found.connection.close()
+            return true
+        } catch {
+            return false
+        }
+    }
+
+    private func arguments(_ configuration: DaemonConfiguration, _ inbox: Inbox) -> [String] {
+        ["server", "--socket", configuration.socketPath, "--dir", inbox.path, "--log", configuration.logPath]
+    }
+
+    private func absolute(_ path: String) throws -> String {
+        path.hasPrefix("/") ? path : try ProcessContext.currentDirectory() + "/" + path
+    }
+}
+
+/// One byte through an inherited descriptor says that the daemon listens.
+private enum ReadySignal {
+    /// The descriptor stays open where it is also the order to stop.
+    static func give(on number: Int32) {
+        let descriptor = OwnedDescriptor(adopting: number)
+        do throws(SystemError) {
+            try [UInt8(1)].withSpan { (span: RawSpan) throws(SystemError) in try descriptor.writeAll(span) }
+        } catch {
+            // Whoever waited is gone.
+        }
+        _ = descriptor.relinquish()
+    }
+
+    /// True for the byte, false where the daemon ended without one.
+    static func wait(on descriptor: consuming OwnedDescriptor) async throws -> Bool {
+        let connection = try await SocketConnection.adopting(descriptor, on: Client.group)
+        let timer = connection.deadline(in: 20)
+        defer {
+            timer.cancel()
+            connection.close()
+        }
+        return try await connection.receive() != nil
+    }
+}

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT
+
+import Archive
+import Codecs
+import Descriptors
+import Dispatch
+import NIOCore
+import Synchronization
+import Transfer
+import UnixSignals
+
+/// One transfer from the command line: opens it, sends, shows how far it is, and heeds signals.
+struct TransferRun {
+    let client: Client
+    let purpose: OpenRequest.Purpose
+    let destination: [EntryName]
+    let compression: Compression?
+    let channels: Int
+    let report: SendReport
+    /// Counts what will be sent, for the progress line; nil where that is not wanted.
+    let counter: SourceCounter?
+
+    /// What became of it.
+    struct Result {
+        let committed: Committed
+        let welcome: Welcome
+        let progress: SendProgress
+        /// Seconds.
+        let elapsed: Double
+    }
+
+    /// Sends what the planner has.
+    ///
+    /// Throws what ended it; a signal becomes `Abort.interrupted`.
+    func send(_ planner: SourcePlanner) async throws -> Result {
+        let start = ProcessContext.monotonicNow
+        let request = OpenRequest(
+            transfer: .random(),
+            secret: try RandomBytes.make(32),
+            purpose: purpose,
+            destination: destination
+        )
+        let (found, stream, answer) = try await client.ask(.open(request))
+        guard case .opened(let opened) = answer else {
+            throw TransferError.malformed(FormatError("the answer to OPEN"))
+        }
+        let chosen = Self.choose(compression, among: found.welcome.codecs)
+        let workshop = try await Workshop(compression: chosen)
+        let hello = client.finder.hello
+        let address = found.address
+        let sender = Sender(
+            control: found.connection,
+            opened: opened,
+            workshop: workshop,
+            compression: chosen,
+            channels: channels,
+            connect: {
+                let attach = AttachRequest(transfer: request.transfer, secret: request.secret, epoch: opened.epoch)
+                let joined = try await DaemonConnection.open(
+                    address,
+                    hello: hello,
+                    request: .attach(attach),
+                    within: TransferLimits.answerSeconds,
+                    on: Client.group
+                )
+                guard case .attached = joined.answer else {
+                    joined.connection.close()
+                    return nil
+                }
+                return joined.connection
+            },
+            report: { [report] in report.report($0) }
+        )
+        let committed = try await run(sender, stream, planner, from: start)
+        found.connection.close()
+        return Result(
+            committed: committed,
+            welcome: found.welcome,
+            progress: await sender.progress,
+            elapsed: (ProcessContext.monotonicNow - start) / .seconds(1)
+        )
+    }
+
+    private func run(
+        _ sender: Sender,
+        _ stream: MessageStream,
+        _ planner: SourcePlanner,
+        from start: Duration
+    ) async throws -> Committed {
+        let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm, .sighup)
+        return try await withThrowingTaskGroup(of: Committed?.self) { group in
+            group.addTask { try await sender.run(stream, planner: planner) }
+            group.addTask {
+                for await signal in signals {
+                    let code: AbortCode = signal == .sigint ? .interrupted : .stopping
+                    await sender.stop(Abort(code, signal == .sigint ? "interrupted" : "stopped by a signal"))
+                }
+                return nil
+            }
+            group.addTask {
+                try await show(sender, from: start)
+                return nil
+            }
+            defer {
+                group.cancelAll()
+                counter?.cancel()
+            }
+            while let result = try await group.next() {
+                if let result { return result }
+            }
+            throw TransferError.linkLost
+        }
+    }
+
+    /// Nothing within the first second, then five times a second on a terminal, once a second as JSON.
+    private func show(_ sender: Sender, from start: Duration) async throws {
+        try await Task.sleep(for: .seconds(1), clock: .suspending)
+        counter?.start()
+        while true {
+            let elapsed = (ProcessContext.monotonicNow - start) / .seconds(1)
+            report.show(await sender.progress, total: counter?.total, elapsed: elapsed)
+            try await Task.sleep(for: report.interval, clock: .suspending)
+        }
+    }
+
+    /// zstd where both have it, else zlib, else none.
+    private static func choose(_ wanted: Compression?, among codecs: CodecSet) -> Compression {
+        if let wanted, codecs.contains(wanted.codec) { return wanted }
+        if codecs.contains(.zstd) { return .zstd(1) }
+        if codecs.contains(.zlib) { return .zlib(1) }
+        return .stored
+    }
+}
+
+/// Walks the sources beside the send to learn how much there is, once somebody wants to see it.
+final class SourceCounter: Sendable {
+    private struct State {
+        var total: UInt64?
+        var hasStarted = false
+        var isCancelled = false
+    }
+
+    private let state = Mutex(State())
+    private let sources: [Source]
+    private let options: WalkOptions
+
+    init(sources: [Source], options: WalkOptions) {
+        self.sources = sources
+        self.options = options
+    }
+
+    /// Bytes of all files, nil until everything is counted.
+    var total: UInt64? { state.withLock { $0.total } }
+
+    func start() {
+        let isFirst = state.withLock { state in
+            defer { state.hasStarted = true }
+            return !state.hasStarted
+        }
+        guard isFirst else { return }
+        // A thread of its own: it blocks on the file system and nobody waits for it.
+        DispatchQueue.global(qos: .utility).async { [self] in count() }
+    }
+
+    func cancel() {
+        state.withLock { $0.isCancelled = true }
+    }
+
+    private func count() {
+        var walk = SourceWalk(sources: sources, options: options)
+        var bytes: UInt64 = 0
+        var seen: Set<UInt64> = []
+        while let step = walk.next() {
+            guard !state.withLock({ $0.isCancelled }) else { return }
+            guard case .entry(let entry) = step, entry.status.kind == .file else { continue }
+            // A file of several names travels once.
+            if entry.status.linkCount > 1, !seen.insert(entry.status.inode).inserted { continue }
+            bytes += UInt64(entry.status.size)
+        }
+        state.withLock { $0.total = bytes }
+    }
+}
