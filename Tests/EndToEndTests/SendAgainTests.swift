@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT
+
+import Foundation
+import TestSupport
+import Testing
+
+extension EndToEnd {
+    /// Names that are taken: by the user's own files, and by what rtun delivered before.
+    @Suite("Sending what is there already", .daemon)
+    struct SendAgainTests {
+        private let daemon: DaemonUnderTest
+        private let source = ScratchFolder("again")
+
+        init() throws {
+            daemon = try #require(EndToEnd.daemon)
+        }
+
+        private func send(_ arguments: String...) async throws -> RunResult {
+            try await BuiltBinary.run(
+                ["send"] + arguments,
+                environment: daemon.serverEnvironment,
+                folder: source.path
+            )
+        }
+
+        private func write(_ text: String, to name: String) throws {
+            try TreeMaker.write(text, to: "\(source.path)/\(name)")
+        }
+
+        private func writeInInbox(_ text: String, to name: String) throws {
+            try TreeMaker.write(text, to: "\(daemon.inbox)/\(name)")
+        }
+
+        private func arrived(_ name: String) -> String? {
+            FileManager.default.contents(atPath: "\(daemon.inbox)/\(name)").map { String(decoding: $0, as: UTF8.self) }
+        }
+
+        @Test("The user's own file is kept, and the new one lands beside it")
+        func conflict() async throws {
+            try write("from the server\n", to: "taken.txt")
+            try writeInInbox("the user's\n", to: "taken.txt")
+            let result = try await send("taken.txt")
+            #expect(result.status == 0, "\(result)")
+            #expect(arrived("taken.txt") == "the user's\n")
+            #expect(arrived("taken (2).txt") == "from the server\n")
+            #expect((result.stdout + result.stderr).contains("taken (2).txt"), "\(result)")
+        }
+
+        @Test("The user's own file with the same contents is enough")
+        func identical() async throws {
+            try write("the same\n", to: "identical.txt")
+            try writeInInbox("the same\n", to: "identical.txt")
+            let result = try await send("identical.txt")
+            #expect(result.status == 0, "\(result)")
+            #expect(arrived("identical.txt") == "the same\n")
+            #expect(arrived("identical (2).txt") == nil)
+        }
+
+        @Test("A folder that is not from this source stays as it is, and the send lands beside it")
+        func folderConflict() async throws {
+            try write("from the server\n", to: "shared/a.txt")
+            try writeInInbox("the user's\n", to: "shared/b.txt")
+            let result = try await send("-r", "shared")
+            #expect(result.status == 0, "\(result)")
+            #expect(TreeComparison.listing("\(daemon.inbox)/shared") == ["b.txt"])
+            #expect(arrived("shared (2)/a.txt") == "from the server\n")
+        }
+
+        @Test("A file that was delivered before is replaced by its new contents")
+        func update() async throws {
+            try write("first\n", to: "log.txt")
+            #expect(try await send("log.txt").status == 0)
+            try write("second\n", to: "log.txt")
+            let result = try await send("log.txt")
+            #expect(result.status == 0, "\(result)")
+            #expect(arrived("log.txt") == "second\n")
+            #expect(arrived("log (2).txt") == nil)
+        }
+
+        @Test("A delivered file that the user edited since is kept, and the new one lands beside it")
+        func edited() async throws {
+            try write("first\n", to: "notes.txt")
+            #expect(try await send("notes.txt").status == 0)
+            try writeInInbox("first, and my remarks\n", to: "notes.txt")
+            try write("second\n", to: "notes.txt")
+            let result = try await send("notes.txt")
+            #expect(result.status == 0, "\(result)")
+            #expect(arrived("notes.txt") == "first, and my remarks\n")
+            #expect(arrived("notes (2).txt") == "second\n")
+        }
+
+        @Test("A folder sent again is merged: changed and new files arrive, the user's and the old ones stay")
+        func merge() async throws {
+            for name in ["same", "changed", "gone", "moved"] {
+                try write("\(name)\n", to: "merged/\(name).txt")
+            }
+            #expect(try await send("-r", "merged").status == 0)
+            try writeInInbox("the user's\n", to: "merged/mine.txt")
+            try write("changed since\n", to: "merged/changed.txt")
+            try write("new\n", to: "merged/inner/new.txt")
+            try FileManager.default.removeItem(atPath: "\(source.path)/merged/gone.txt")
+            try FileManager.default.moveItem(
+                atPath: "\(source.path)/merged/moved.txt",
+                toPath: "\(source.path)/merged/inner/moved.txt"
+            )
+            let result = try await send("-r", "merged")
+            #expect(result.status == 0, "\(result)")
+            #expect(
+                TreeComparison.listing("\(daemon.inbox)/merged") == [
+                    "changed.txt", "gone.txt", "inner", "inner/moved.txt", "inner/new.txt", "mine.txt", "moved.txt",
+                    "same.txt",
+                ]
+            )
+            #expect(arrived("merged/changed.txt") == "changed since\n")
+            #expect(arrived("merged/inner/new.txt") == "new\n")
+            #expect(arrived("merged/mine.txt") == "the user's\n")
+        }
+
+        @Test("The same tree again changes nothing and doubles nothing")
+        func unchanged() async throws {
+            var maker = TreeMaker(seed: 7)
+            try maker.makeTree(at: "\(source.path)/unchanged", files: 200)
+            #expect(try await send("-r", "unchanged").status == 0)
+            let before = TreeComparison.listing(daemon.inbox)
+            let result = try await send("-r", "unchanged")
+            #expect(result.status == 0, "\(result)")
+            #expect(TreeComparison.listing(daemon.inbox) == before)
+            let differences = try await TreeComparison.differences(
+                "\(source.path)/unchanged",
+                "\(daemon.inbox)/unchanged"
+            )
+            #expect(differences == [])
+        }
+
+        @Test("A send that the user interrupts leaves nothing under its name, and ends with 130")
+        func interrupted() async throws {
+            let parts = daemon.inbox
+            let process = try ChildProcess(
+                BuiltBinary.path(),
+                ["send", "-", "--name", "interrupted.bin"],
+                environment: daemon.serverEnvironment,
+                folder: source.path,
+                input: .bytesWithoutEnd(SendAgainTests.megabytes(9))
+            )
+            try await process.wait(until: "data arrive") {
+                let entries = FileManager.default.subpaths(atPath: parts) ?? []
+                return entries.contains { $0.hasPrefix(".rtun") && $0.contains("/") }
+            }
+            process.signal(SIGINT)
+            let result = await process.wait(timeout: .seconds(20))
+            #expect(result.status == 130, "\(result)")
+            #expect(!FileManager.default.fileExists(atPath: daemon.inbox + "/interrupted.bin"))
+            #expect(try await daemon.rtun("ping").status == 0)
+        }
+
+        private static func megabytes(_ count: Int) -> [UInt8] {
+            var generator = SeededGenerator(seed: 9)
+            return generator.bytes(count << 20)
+        }
+    }
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+
+import Foundation
+import TestSupport
+import Testing
+
+extension EndToEnd {
+    /// What the laptop opens and shows, recorded by programs that stand in for the desktop's.
+    @Suite("Viewing and notifying", .daemon)
+    struct ViewNotifyTests {
+        private let daemon: DaemonUnderTest
+        private let source = ScratchFolder("view")
+
+        init() throws {
+            daemon = try #require(EndToEnd.daemon)
+        }
+
+        /// The eight bytes that begin every PNG, then what makes this one recognisable.
+        static func picture(_ text: String) -> [UInt8] {
+            [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A, 0, 0, 0, 13] + Array("IHDR\(text)".utf8)
+        }
+
+        private func rtun(_ arguments: String..., input: ChildProcess.Input = .nothing) async throws -> RunResult {
+            try await BuiltBinary.run(
+                arguments,
+                environment: daemon.serverEnvironment,
+                folder: source.path,
+                input: input
+            )
+        }
+
+        private func opened(_ contents: [UInt8]) async -> RecordingDesktop.Call? {
+            let desktop = daemon.desktop
+            _ = await Waiting.until { desktop.opened().contains { $0.contents == contents } }
+            return desktop.opened().first { $0.contents == contents }
+        }
+
+        private func notified(_ word: String) async -> RecordingDesktop.Call? {
+            let desktop = daemon.desktop
+            _ = await Waiting.until {
+                desktop.notifications().contains { $0.arguments.contains { $0.contains(word) } }
+            }
+            return desktop.notifications().first { $0.arguments.contains { $0.contains(word) } }
+        }
+
+        @Test("A picture is opened, byte for byte, under a name with its extension", arguments: ["view", "open"])
+        func picture(_ command: String) async throws {
+            let bytes = Self.picture("seen by \(command)")
+            try TreeMaker.write(bytes, to: "\(source.path)/plot \(command).png")
+            let result = try await rtun(command, "plot \(command).png")
+            #expect(result.status == 0, "\(result)")
+            let call = try #require(await opened(bytes))
+            #expect(call.arguments.last?.hasSuffix(".png") == true)
+            #expect(call.arguments.last?.hasPrefix("/") == true)
+        }
+
+        @Test("Standard input is opened under the name that was given")
+        func standardInput() async throws {
+            let bytes = Self.picture("from a pipe")
+            let result = try await rtun("view", "-", "--name", "piped.png", input: .bytes(bytes))
+            #expect(result.status == 0, "\(result)")
+            #expect(await opened(bytes) != nil)
+        }
+
+        @Test("Text is opened")
+        func text() async throws {
+            try TreeMaker.write("a,b\n1,2\n", to: source.path + "/table.csv")
+            let result = try await rtun("view", "table.csv")
+            #expect(result.status == 0, "\(result)")
+            #expect(await opened(Array("a,b\n1,2\n".utf8)) != nil)
+        }
+
+        @Test(
+            "What could run, or is not what its name says, is kept and not opened, and the user is told",
+            arguments: [
+                ("disguised.png", "#!/bin/sh\ntouch /tmp/ran\n"),
+                ("start.desktop", "[Desktop Entry]\nExec=/bin/sh\n"),
+                ("script.sh", "#!/bin/sh\n"),
+                ("page.html", "<html><script>1</script></html>\n"),
+            ]
+        )
+        func notOpened(_ name: String, _ contents: String) async throws {
+            try TreeMaker.write(contents, to: "\(source.path)/\(name)")
+            let result = try await rtun("view", name)
+            #expect((result.stdout + result.stderr).contains("not opened"), "\(result)")
+            // A file that is opened after it proves that nothing was still on its way to the opener.
+            let marker = Self.picture("after \(name)")
+            try TreeMaker.write(marker, to: source.path + "/marker.png")
+            #expect(try await rtun("view", "marker.png").status == 0)
+            #expect(await opened(marker) != nil)
+            #expect(!daemon.desktop.opened().contains { $0.contents == Array(contents.utf8) })
+        }
+
+        @Test("A notification shows its words, and says that the plain socket proves no name")
+        func notify() async throws {
+            let result = try await rtun("notify", "training", "is", "done-17")
+            #expect(result.status == 0, "\(result)")
+            let call = try #require(await notified("done-17"))
+            #expect(call.arguments.contains("training is done-17"), "\(call.arguments)")
+            #expect(call.arguments.contains { $0.hasPrefix("[unverified: ") }, "\(call.arguments)")
+        }
+
+        @Test("A title is shown as the title")
+        func title() async throws {
+            let result = try await rtun("notify", "-t", "Run 18", "accuracy-0.93")
+            #expect(result.status == 0, "\(result)")
+            let call = try #require(await notified("accuracy-0.93"))
+            #expect(call.arguments.contains { $0.hasSuffix("] Run 18") }, "\(call.arguments)")
+        }
+
+        @Test("A notification can come from standard input")
+        func notifyStandardInput() async throws {
+            let result = try await rtun("notify", "-", input: .bytes(Array("piped-19 words\n".utf8)))
+            #expect(result.status == 0, "\(result)")
+            #expect(await notified("piped-19 words") != nil)
+        }
+
+        @Test("A notification is text: no option, no command, no terminal control")
+        func hostileText() async throws {
+            let trap = source.path + "/trap"
+            let text = "--help $(touch \(trap)) `touch \(trap)` \"; touch \(trap); \u{1B}[31mred-20"
+            let result = try await rtun("notify", "--", text)
+            #expect(result.status == 0, "\(result)")
+            let call = try #require(await notified("red-20"))
+            #expect(!FileManager.default.fileExists(atPath: trap))
+            #expect(!call.arguments.contains { $0.contains("\u{1B}") }, "\(call.arguments)")
+            let end = try #require(call.arguments.firstIndex(of: "--"))
+            let words = try #require(call.arguments.firstIndex { $0.contains("red-20") })
+            #expect(end < words, "\(call.arguments)")
+        }
+    }
+}
