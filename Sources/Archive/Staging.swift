@@ -204,7 +204,7 @@ package final class Staging: Sendable {
                 continue
             }
             try attempt(entry) { holder throws(SystemError) in
-                try source.makeLink(file.name.text, to: index.entries[entry].name.text, in: holder)
+                try holder.makeLink(index.entries[entry].name.text, to: file.name.text, in: source)
             }
         }
         for (entry, target) in index.symlinkTargets.sorted(by: { $0.key < $1.key }) where !index.entries[entry].isVoid {

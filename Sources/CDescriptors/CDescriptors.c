@@ -33,13 +33,23 @@ int descriptors_openat(int directory, const char *name, int flags, uint32_t mode
     return openat(directory, name, flags, (mode_t)mode);
 }
 
-int descriptors_set_modified(int descriptor, int64_t seconds, int32_t nanoseconds) {
-    struct timespec times[2];
-    memset(times, 0, sizeof times);
+static void only_modified(struct timespec times[2], int64_t seconds, int32_t nanoseconds) {
+    memset(times, 0, 2 * sizeof times[0]);
     times[0].tv_nsec = UTIME_OMIT;
     times[1].tv_sec = (time_t)seconds;
     times[1].tv_nsec = nanoseconds;
+}
+
+int descriptors_set_modified(int descriptor, int64_t seconds, int32_t nanoseconds) {
+    struct timespec times[2];
+    only_modified(times, seconds, nanoseconds);
     return futimens(descriptor, times);
+}
+
+int descriptors_set_modified_at(int folder, const char *name, int64_t seconds, int32_t nanoseconds) {
+    struct timespec times[2];
+    only_modified(times, seconds, nanoseconds);
+    return utimensat(folder, name, times, AT_SYMLINK_NOFOLLOW);
 }
 
 int descriptors_sync_fully(int descriptor) {

@@ -102,6 +102,13 @@ package final class Directory: Sendable {
         try descriptor.setModified(time)
     }
 
+    /// Sets the modification time of what has this name, of a symlink itself (`utimensat` with no-follow).
+    package func setModified(_ time: Timestamp, of name: String) throws(SystemError) {
+        try perform("utimensat", to: "set the modification time", on: name) { folder, name in
+            unsafe descriptors_set_modified_at(folder, name, time.seconds, time.nanoseconds)
+        }
+    }
+
     /// Makes the names in this folder durable (`fsync`).
     package func synchronize() throws(SystemError) {
         try descriptor.synchronize()

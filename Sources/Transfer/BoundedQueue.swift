@@ -36,6 +36,21 @@ package actor BoundedQueue<Element: Sendable> {
         return element
     }
 
+    /// Adds an element if there is room now; else it is dropped.
+    package func offer(_ element: Element) {
+        guard elements.count < capacity, !isFinished else { return }
+        elements.append(element)
+        wakeOne(&takers)
+    }
+
+    /// The oldest element, nil where there is none now.
+    package func takeIfAny() -> Element? {
+        guard !elements.isEmpty else { return nil }
+        let element = elements.removeFirst()
+        wakeOne(&putters)
+        return element
+    }
+
     /// Ends the queue; with `discarding` what stands in it is dropped.
     package func finish(discarding: Bool = false) {
         isFinished = true

@@ -25,6 +25,8 @@ package struct MessageReader: Sendable {
     /// Bytes that belong to no message yet.
     private var buffer = ByteBuffer()
     private var current: (kind: MessageKind, length: Int, body: ByteBuffer)?
+    /// The body of an earlier message, to be filled again.
+    private var spare = ByteBuffer()
 
     package init() {}
 
@@ -54,6 +56,11 @@ package struct MessageReader: Sendable {
         return line
     }
 
+    /// Gives back the body of a message that nobody needs any more; a large one is kept for the next.
+    package mutating func recycle(_ body: consuming ByteBuffer) {
+        if body.capacity > spare.capacity { spare = body }
+    }
+
     /// Up to `count` bytes that are no message: the payload of the line protocol.
     package mutating func nextBytes(atMost count: Int) -> ByteBuffer? {
         guard buffer.readableBytes > 0 else { return nil }
@@ -80,7 +87,9 @@ package struct MessageReader: Sendable {
         }
         guard let kind = MessageKind(rawValue: number) else { throw FormatError("unknown type of message") }
         guard length <= kind.limit else { throw FormatError("a message is longer than its limit") }
-        var body = ByteBuffer()
+        var body = spare
+        spare = ByteBuffer()
+        body.clear()
         body.reserveCapacity(length)
         current = (kind, length, body)
         var rest = buffer

@@ -56,6 +56,11 @@ package struct MessageStream: Sendable {
         }
     }
 
+    /// Gives back the body of a message that is done with.
+    package mutating func recycle(_ message: consuming RawMessage) {
+        reader.recycle(message.body)
+    }
+
     /// The next bytes that are no message, at most `count`; nil at the end of the stream.
     package mutating func nextBytes(atMost count: Int) async throws -> ByteBuffer? {
         while true {

@@ -98,6 +98,7 @@ package actor Receiver {
                     throw TransferError.malformed(FormatError("only frames travel on a data connection"))
                 }
                 try await take(frame: message.body)
+                stream.recycle(message)
             }
             await leave(stream.connection)
         } catch {

@@ -43,6 +43,8 @@ package actor Sender {
     private let report: @Sendable (SourceProblem) -> Void
     private let works: BoundedQueue<Work>
     private let frames = BoundedQueue<ByteBuffer>(capacity: TransferLimits.readyFrames)
+    /// Buffers of frames that were written, to be filled again: memory is got from the system once.
+    private let spares = BoundedQueue<ByteBuffer>(capacity: TransferLimits.dataConnections)
     private let heard = ReceivedCount()
 
     private var machine: SenderStateMachine
@@ -51,6 +53,7 @@ package actor Sender {
     private var failure: (any Error)?
     private var dataConnections: [SocketConnection] = []
     private var emittedFrames = 0
+    private var writtenFrames: UInt64 = 0
     private var lastSpoken = NIODeadline.now()
 
     /// `channels` is how many data connections are opened once more than one frame is under way.
@@ -135,6 +138,7 @@ package actor Sender {
                 _ = await workshop.benches.put(bench)
                 break
             }
+            if let spare = await spares.takeIfAny() { bench.output = spare }
             let made = workshop.workers.runIfActive(eventLoop: control.channel.eventLoop) {
                 try MadeFrame(planned, at: bench, compression: compression)
             }
@@ -162,6 +166,7 @@ package actor Sender {
         }
         while let work = await works.take() {
             let made = try await work.made.get()
+            var frame = made.isFrame ? work.bench.takeOutput() : nil
             _ = await workshop.benches.put(work.bench)
             for problem in made.packed.problems { report(problem) }
             missing.formUnion(made.packed.missing)
@@ -170,11 +175,13 @@ package actor Sender {
                 recordCount += UInt64(batch.recordCount)
                 try await speak(message)
             }
-            guard var frame = made.frame else { continue }
+            guard frame != nil else { continue }
             let number = try await nextFrame(rawBytes: made.packed.rawBytes, files: made.packed.fileCount)
-            made.fillHeader(of: &frame, number: number, firstOrdinal: chunkCount)
+            let ordinal = chunkCount
             chunkCount += UInt64(made.packed.chunkCount)
-            guard await frames.put(frame) else { return }
+            guard var message = frame.take() else { continue }
+            made.fillHeader(of: &message, number: number, firstOrdinal: ordinal)
+            guard await frames.put(message) else { return }
         }
         let last = planner.finish(missing: missing)
         for problem in last.problems { report(problem) }
@@ -190,7 +197,7 @@ package actor Sender {
     /// Frames travel on the control connection until a data connection is there.
     private nonisolated func writeOnControl() async throws {
         while let frame = await frames.take() {
-            try await speak(frame)
+            try await write(frame, on: control)
             if await hasDataConnections { return }
         }
     }
@@ -207,10 +214,16 @@ package actor Sender {
         }
         guard await join(connection) else { return }
         while let frame = await frames.take() {
-            try await connection.send(frame)
-            await count(wireBytes: frame.readableBytes)
+            try await write(frame, on: connection)
         }
         connection.close()
+    }
+
+    private nonisolated func write(_ frame: consuming ByteBuffer, on connection: SocketConnection) async throws {
+        let bytes = frame.readableBytes
+        try await connection.send(frame)
+        await countFrame(wireBytes: bytes)
+        await spares.offer(frame)
     }
 
     private nonisolated func readControl(_ stream: MessageStream) async throws -> Committed {
@@ -273,7 +286,12 @@ package actor Sender {
         }
     }
 
+    /// COMMIT goes out behind the last frame, which another task may just be writing on this very connection.
     private func commit(records: UInt64, manifest: Digest) async throws {
+        while writtenFrames < machine.frames {
+            if let failure { throw failure }
+            await withCheckedContinuation { waiting.append($0) }
+        }
         machine.commit()
         progressNow.isCommitting = true
         wake()
@@ -296,8 +314,11 @@ package actor Sender {
         try machine.checkCommitted()
     }
 
-    private func count(wireBytes: Int) {
+    private func countFrame(wireBytes: Int) {
         progressNow.wireBytes += UInt64(wireBytes)
+        writtenFrames += 1
+        lastSpoken = .now()
+        if writtenFrames == machine.frames { wake() }
     }
 
     /// Waits for the second frame: a send that fits one frame is over before another connection is open.
@@ -354,8 +375,8 @@ package actor Sender {
 private struct MadeFrame: Sendable {
     let packed: PackedFrame
     let records: [ByteBuffer]
-    /// The FRAME message with room for its header in front; nil where there are only records.
-    let frame: ByteBuffer?
+    /// The bench's output is a FRAME message with room for its header in front; else there are only records.
+    let isFrame: Bool
     private let codec: Codec
     private static let prefixBytes = 8 + FrameHeader.byteCount(runs: 1)
 
@@ -367,30 +388,30 @@ private struct MadeFrame: Sendable {
             try RecordsMessage.encode($0.bytes, with: &bench.compressor, codec: codec)
         }
         guard packed.rawBytes > 0 else {
-            frame = nil
+            isFrame = false
             self.codec = .stored
             return
         }
-        var message = ByteBuffer()
-        message.reserveCapacity(Self.prefixBytes + packed.rawBytes)
-        message.writeRepeatingByte(0, count: Self.prefixBytes)
+        isFrame = true
+        bench.output.clear()
+        bench.output.reserveCapacity(Self.prefixBytes + bench.slab.capacity)
+        bench.output.writeRepeatingByte(0, count: Self.prefixBytes)
         var packedBytes: Int?
         let raw = 0..<packed.rawBytes
         if codec != .stored {
             // Room for one byte less than the raw size is all that a compressed payload may take.
             packedBytes = try bench.slab.withBytes(raw) { (input: RawSpan) throws in
-                try message.writeSpan(atMost: raw.count) { (output: inout MutableRawSpan) throws(CodecError) in
+                try bench.output.writeSpan(atMost: raw.count) { (output: inout MutableRawSpan) throws(CodecError) in
                     try bench.compressor.compress(input, into: &output)
                 }
             }
         }
         if packedBytes == nil {
             bench.slab.withBytes(raw) { input in
-                unsafe input.withUnsafeBytes { _ = unsafe message.writeBytes($0) }
+                unsafe input.withUnsafeBytes { _ = unsafe bench.output.writeBytes($0) }
             }
         }
         self.codec = packedBytes == nil ? .stored : codec
-        frame = message
     }
 
     func fillHeader(of message: inout ByteBuffer, number: UInt64, firstOrdinal: UInt64) {
@@ -404,6 +425,15 @@ private struct MadeFrame: Sendable {
         bytes.append(u32: UInt32(MessageKind.frame.rawValue))
         header.encode(to: &bytes)
         message.setBytes(bytes, at: message.readerIndex)
+    }
+}
+
+extension Workbench {
+    /// Hands the message over; the bench keeps none.
+    fileprivate func takeOutput() -> ByteBuffer {
+        let message = output
+        output = ByteBuffer()
+        return message
     }
 }
 

@@ -2,6 +2,7 @@
 
 package import Codecs
 package import Descriptors
+package import NIOCore
 package import NIOPosix
 
 /// What one job needs to work on one frame, made once and lent: buffers and the contexts of the C libraries.
@@ -11,6 +12,8 @@ package final class Workbench: @unchecked Sendable {
     package let slab: Slab
     /// For reading back.
     package let scratch: Slab
+    /// The message that the frame becomes; taken when it is done, and given back when it was written.
+    package var output = ByteBuffer()
     package var digester: Digester
     package var compressor: Compressor
     package var decompressor: Decompressor

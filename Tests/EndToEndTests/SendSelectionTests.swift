@@ -56,19 +56,6 @@ extension EndToEnd {
             #expect(files("excluded from") == ["a.csv", "deep/b.csv"])
         }
 
-        @Test("--files-from sends what a list names", arguments: [false, true])
-        func filesFrom(_ withZeros: Bool) async throws {
-            let name = withZeros ? "zero list" : "line list"
-            try makeRun(name)
-            let separator = withZeros ? "\0" : "\n"
-            let paths = ["\(name)/a.csv", "\(name)/deep/b.csv"]
-            try TreeMaker.write(paths.map { $0 + separator }.joined(), to: "\(source.path)/list")
-            let result = try await send(["--files-from", "list", "-o", "\(name)/"] + (withZeros ? ["-0"] : []))
-            #expect(result.status == 0, "\(result)")
-            let names = files(name).map { URL(fileURLWithPath: $0).lastPathComponent }
-            #expect(Set(names) == ["a.csv", "b.csv"])
-        }
-
         @Test("A file that cannot be read is listed, the others arrive, and the exit code is 5")
         func unreadable() async throws {
             try makeRun("locked")

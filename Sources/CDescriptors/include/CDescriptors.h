@@ -21,6 +21,7 @@ int descriptors_openat(int directory, const char *name, int flags, uint32_t mode
 
 /** futimens(2): sets the modification time, leaves the access time alone (UTIME_OMIT). */
 int descriptors_set_modified(int descriptor, int64_t seconds, int32_t nanoseconds);
+int descriptors_set_modified_at(int folder, const char *name, int64_t seconds, int32_t nanoseconds);
 
 /** fsync(2), and on macOS F_FULLFSYNC, which also empties the drive's cache. */
 int descriptors_sync_fully(int descriptor);
