@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 package import Descriptors
+private import Synchronization
 private import SystemPackage
 
 /// Turns a walk into frames to be packed: neighbouring small files together, longer files segment by segment.
@@ -16,6 +17,7 @@ package final class SourcePlanner: @unchecked Sendable {
     static let filesPerFrame = 512
 
     private let chunker: ContentChunker
+    private let isCancelled = Atomic<Bool>(false)
     private var walk: SourceWalk
     private var stream: StreamSource?
     private var pending: WalkedEntry?
@@ -44,6 +46,7 @@ package final class SourcePlanner: @unchecked Sendable {
     ///
     /// A segment's bytes are read into `slab`.
     package func next(into slab: Slab) -> PlannedFrame? {
+        if isCancelled.load(ordering: .relaxed) { return nil }
         var frame = PlannedFrame()
         if let again = retry {
             retry = nil
@@ -58,10 +61,15 @@ package final class SourcePlanner: @unchecked Sendable {
             guard add(entry, to: &frame, slab) else { return frame }
             if frame.items.count >= Self.filesPerFrame || frame.plannedBytes == slab.capacity { return frame }
         }
-        if frame.isEmpty, let segment = stream?.nextSegment(into: slab, numbers: &walk) {
+        if frame.isEmpty, let segment = nextStreamSegment(into: slab) {
             frame.items.append(.segment(segment))
         }
         return frame.isEmpty ? nil : frame
+    }
+
+    /// Ends the plan early, from any thread: `next` returns nil soon, also where it waits for standard input.
+    package func cancel() {
+        isCancelled.store(true, ordering: .relaxed)
     }
 
     /// Adds one entry; false where the frame is full.
@@ -112,6 +120,10 @@ package final class SourcePlanner: @unchecked Sendable {
             }
         }
         return packed
+    }
+
+    private func nextStreamSegment(into slab: Slab) -> FileSegment? {
+        stream?.nextSegment(into: slab, numbers: &walk) { isCancelled.load(ordering: .relaxed) }
     }
 
     private func takeEntry(_ frame: inout PlannedFrame) -> WalkedEntry? {

@@ -21,7 +21,11 @@ package final class StreamSource {
     }
 
     /// Reads and cuts the next segment, blocking until the slab is full or the stream ends; nil behind the end.
-    func nextSegment(into slab: Slab, numbers walk: inout SourceWalk) -> FileSegment? {
+    ///
+    /// `isCancelled` is asked whenever the stream has been silent for a while; then there is no next segment.
+    func nextSegment(
+        into slab: Slab, numbers walk: inout SourceWalk, isCancelled: () -> Bool
+    ) -> FileSegment? {
         guard !isFinished else { return nil }
         var segment = FileSegment(entry: nil, number: number ?? walk.makeNumber())
         if number == nil {
@@ -39,6 +43,9 @@ package final class StreamSource {
             var filled = carried.count
             slab.withMutableBytes(0..<filled) { (span: inout MutableRawSpan) in span.fill(from: carried) }
             while !hasEnded, filled < slab.capacity {
+                while !(try descriptor.waitUntilReadable(milliseconds: 100)) {
+                    if isCancelled() { return nil }
+                }
                 let got = try slab.withMutableBytes(filled..<slab.capacity) {
                     (span: inout MutableRawSpan) throws(SystemError) in
                     try descriptor.readSome(into: &span)

@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +32,11 @@
 
 int descriptors_openat(int directory, const char *name, int flags, uint32_t mode) {
     return openat(directory, name, flags, (mode_t)mode);
+}
+
+int descriptors_wait_readable(int descriptor, int milliseconds) {
+    struct pollfd poller = {.fd = descriptor, .events = POLLIN, .revents = 0};
+    return poll(&poller, 1, milliseconds);
 }
 
 static void only_modified(struct timespec times[2], int64_t seconds, int32_t nanoseconds) {

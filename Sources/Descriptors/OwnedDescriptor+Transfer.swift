@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 
+internal import CDescriptors
+
 #if canImport(Darwin)
 internal import Darwin
 #elseif canImport(Glibc)
@@ -47,6 +49,13 @@ extension OwnedDescriptor {
                 unsafe systemRead(number, bytes.baseAddress, min(bytes.count, Self.largestTransfer))
             }
         }
+    }
+
+    /// Waits until bytes, the end or an error can be read; false after `milliseconds` without any (`poll`).
+    package func waitUntilReadable(milliseconds: Int32) throws(SystemError) -> Bool {
+        try SystemCall.run("poll", to: "wait for input") {
+            descriptors_wait_readable(rawValue, milliseconds)
+        } > 0
     }
 
     /// Writes every byte at `offset` (`pwrite`); the file position stays.

@@ -116,6 +116,7 @@ package actor Sender {
                 throw TransferError.linkLost
             } catch {
                 let cause = await fail(error)
+                planner.cancel()
                 group.cancelAll()
                 if let abort = (cause as? TransferError)?.abort { await control.close(after: .abort(abort)) }
                 control.close()
@@ -125,7 +126,8 @@ package actor Sender {
     }
 
     /// Stops the send from outside; `run` throws it after the daemon was told.
-    package func stop(_ abort: Abort) async {
+    package func stop(_ abort: Abort, _ planner: SourcePlanner) async {
+        planner.cancel()
         _ = await fail(TransferError.local(abort))
     }
 
@@ -288,10 +290,11 @@ package actor Sender {
 
     /// COMMIT goes out behind the last frame, which another task may just be writing on this very connection.
     private func commit(records: UInt64, manifest: Digest) async throws {
-        while writtenFrames < machine.frames {
-            if let failure { throw failure }
+        while failure == nil, writtenFrames < machine.frames {
             await withCheckedContinuation { waiting.append($0) }
         }
+        // A send that was stopped ends its queues early: what was emitted is not all there is.
+        if let failure { throw failure }
         machine.commit()
         progressNow.isCommitting = true
         wake()

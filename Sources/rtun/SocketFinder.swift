@@ -70,6 +70,7 @@ struct SocketFinder {
         if candidates.count == 1 {
             if let found = try await answering(candidates[0].address, request) { return found }
         } else if let found = try await newestAnswering(candidates) {
+            try removeDead(candidates, in: folder)
             return found
         }
         try removeDead(candidates, in: folder)

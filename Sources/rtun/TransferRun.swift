@@ -93,7 +93,7 @@ struct TransferRun {
             group.addTask {
                 for await signal in signals {
                     let code: AbortCode = signal == .sigint ? .interrupted : .stopping
-                    await sender.stop(Abort(code, signal == .sigint ? "interrupted" : "stopped by a signal"))
+                    await sender.stop(Abort(code, signal == .sigint ? "interrupted" : "stopped by a signal"), planner)
                 }
                 return nil
             }
