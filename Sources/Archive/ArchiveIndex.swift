@@ -30,6 +30,8 @@ package struct ArchiveIndex: Sendable {
         fileprivate var listHasBegun = false
         /// Its chunks are dropped, and it gets no final name: taken back by the sender or refused here.
         package fileprivate(set) var isVoid = false
+        /// An identical file that was delivered before stands at its final place: nothing is staged.
+        package fileprivate(set) var isKept = false
         fileprivate var isRetracted = false
         fileprivate var isLinkedTo = false
 
@@ -100,6 +102,24 @@ package struct ArchiveIndex: Sendable {
         if entries[target.entry].isComplete { incompleteFiles -= 1 }
     }
 
+    /// Notes that no bytes of these chunks are needed: they stand in staging, or their file will be kept.
+    package mutating func satisfy(_ ordinals: [ClosedRange<UInt64>]) {
+        for range in ordinals {
+            for ordinal in range {
+                guard let chunk = awaited.removeValue(forKey: ordinal) else { continue }
+                let entry = Int(chunk.entry)
+                guard !entries[entry].isVoid else { continue }
+                entries[entry].missingChunks -= 1
+                if entries[entry].isComplete { incompleteFiles -= 1 }
+            }
+        }
+    }
+
+    /// Notes that a complete file is kept as it stands at its final place.
+    package mutating func keep(_ index: Int) {
+        entries[index].isKept = true
+    }
+
     /// Voids an entry that this reader cannot or will not take; what is below it becomes void as it comes.
     package mutating func refuse(_ index: Int) {
         guard !entries[index].isVoid else { return }
@@ -127,6 +147,36 @@ package struct ArchiveIndex: Sendable {
             mode: UInt32(entry.mode),
             modified: entry.modified
         )
+    }
+
+    /// What a CHUNKS record offers, for `Recall` to answer; nil for a void entry.
+    package func offer(_ record: ChunksRecord) -> Offer? {
+        guard let index = index(ofNumber: record.entry), !entries[index].isVoid else { return nil }
+        let chunks = record.items.reduce(into: UInt64(0)) { count, item in
+            if case .chunk = item { count += 1 }
+        }
+        let bytes = record.items.reduce(Int64(0)) { $0 + $1.length }
+        let top = topLevel(of: index)
+        return Offer(
+            entry: index,
+            top: top,
+            topName: entries[top].name,
+            isTopFolder: entries[top].kind == .folder,
+            path: path(of: index),
+            place: place(of: index),
+            items: record.items,
+            offset: entries[index].listedBytes - bytes,
+            size: entries[index].size,
+            isLast: record.isLast,
+            firstOrdinal: listedChunks - chunks
+        )
+    }
+
+    /// Index of the top-level entry above, or the entry's own.
+    package func topLevel(of index: Int) -> Int {
+        var cursor = index
+        while entries[cursor].parent >= 0 { cursor = Int(entries[cursor].parent) }
+        return cursor
     }
 
     /// The names from the top-level name down to the entry.
@@ -284,6 +334,24 @@ package struct ArchiveIndex: Sendable {
             role: role
         )
     }
+}
+
+/// Chunks that a record has just listed.
+package struct Offer: Sendable {
+    package let entry: Int
+    /// Index of its top-level entry.
+    package let top: Int
+    package let topName: EntryName
+    package let isTopFolder: Bool
+    /// From the top-level name down.
+    package let path: String
+    package let place: FilePlace
+    package let items: [ChunksRecord.Item]
+    /// Where the first item begins, in bytes of the file.
+    package let offset: Int64
+    package let size: Int64?
+    package let isLast: Bool
+    package let firstOrdinal: UInt64
 }
 
 /// Where a file stands in staging, and what it shall look like there.

@@ -49,7 +49,8 @@ package struct PackedFrame: Sendable {
     package var records = RecordBatches()
     /// Bytes at the start of the slab; 0 where there is nothing but records.
     package var rawBytes = 0
-    package var chunkCount = 0
+    /// Length of each chunk, in the order in which they stand in the slab.
+    package var chunkLengths: [Int] = []
     package var problems: [SourceProblem] = []
     /// Numbers of files that other names are linked to and that could not be sent.
     package var missing: [UInt32] = []
@@ -99,7 +100,7 @@ extension PackedFrame {
                     try digester.digest(bytes)
                 }
                 items.append(.chunk(length: range.count, digest: digest))
-                chunkCount += 1
+                chunkLengths.append(range.count)
                 rawBytes = range.upperBound
             }
         }
@@ -128,7 +129,7 @@ extension PackedFrame {
                     try digester.digest(bytes)
                 }
                 records.append(chunksOf: file.number, items: [.chunk(length: count, digest: digest)], isLast: true)
-                chunkCount += 1
+                chunkLengths.append(count)
                 rawBytes += count
             }
             if hasGrown { problems.append(SourceProblem(path: file.path, kind: .grew)) }

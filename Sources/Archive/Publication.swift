@@ -3,92 +3,318 @@
 package import Descriptors
 private import SystemPackage
 
-/// Gives what stands complete in staging its final names below one folder.
+/// Gives what stands complete in staging its final names below the inbox.
 ///
-/// Never replaces: a name that is taken by something else makes `name (2)`. The order is the promise of
-/// `docs/archive-format.md` section 8: everything synced, renamed without replacing, both folders synced.
-package struct Publication: Sendable {
-    /// One top-level name and where it went.
-    package struct Outcome: Sendable {
-        /// Index of the entry.
-        package let entry: Int
-        /// The final name; nil where an identical file stood there already.
-        package let finalName: String?
+/// Replaces nothing but what the same source delivered and nobody has touched since; whatever else has the name makes
+/// `name (2)`. The order is the promise of `docs/archive-format.md` section 8: everything is synced, then renamed,
+/// then the folders are synced. A folder that is new appears by one rename, one that is ours is merged file by file.
+package struct Publication {
+    private let index: ArchiveIndex
+    private let staging: Staging
+    private let book: ReceiptBook?
+    private var names: NamePlan
+    /// Final folders by entry index.
+    private let folders: FolderHandles
+    private var finalNames: [Int: String] = [:]
+    /// Folders that moved with all that is in them.
+    private var movedWhole: Set<Int> = []
+    private var mergedFolders: [Int] = []
+    /// Inodes of which this publication has replaced a name.
+    private var touched: Set<UInt64> = []
+
+    /// Publishes below `folder`, the open destination of `names`.
+    package init(_ index: ArchiveIndex, from staging: Staging, to folder: Directory, recall: Recall?, names: NamePlan) {
+        self.index = index
+        self.staging = staging
+        book = recall?.book
+        self.names = recall?.names ?? names
+        folders = FolderHandles(root: folder)
     }
 
-    package let destination: Directory
-
-    package init(destination: Directory) {
-        self.destination = destination
-    }
-
-    /// Publishes every top-level entry that is not void.
-    ///
-    /// `rename` maps an entry's name to the one wanted.
-    package func publish(
-        _ index: ArchiveIndex,
-        from staging: Staging,
-        naming: (EntryName) -> String = { $0.text }
-    ) throws(StagingError) -> [Outcome] {
-        var outcomes: [Outcome] = []
+    /// Publishes every entry that is not void; `rename` maps a top-level name to the one wanted.
+    package mutating func publish(rename: (EntryName) -> String = { $0.text }) throws(StagingError) {
+        var lost: Int?
         do throws(SystemError) {
-            for entry in index.entries.indices where index.entries[entry].parent < 0 && !index.entries[entry].isVoid {
-                let staged = index.entries[entry].name.text
-                let name = try place(
-                    staged,
-                    of: staging,
-                    as: naming(index.entries[entry].name),
-                    isFolder: index.entries[entry].kind == .folder
-                )
-                outcomes.append(Outcome(entry: entry, finalName: name))
+            for entry in index.entries.indices where !index.entries[entry].isVoid {
+                guard try place(entry, rename) else {
+                    lost = lost ?? entry
+                    break
+                }
             }
-            try destination.synchronize()
+        } catch {
+            throw StagingError(error)
+        }
+        if let lost { throw .changedMeanwhile(path: index.path(of: lost)) }
+        do throws(SystemError) {
+            for entry in mergedFolders.reversed() {
+                guard let folder = try folders.handle(of: entry) else { continue }
+                try folder.setMode(0o700 | (UInt32(index.entries[entry].mode) & 0o755))
+                try folder.setModified(index.entries[entry].modified.clamped)
+                try folder.synchronize()
+            }
+            try folders.root.synchronize()
             try staging.tree.synchronize()
         } catch {
             throw StagingError(error)
         }
-        return outcomes
     }
 
-    /// Moves one staged name to `wanted` or the first free `wanted (n)`; nil where an identical file stands there.
-    private func place(
-        _ staged: String,
-        of staging: Staging,
-        as wanted: String,
-        isFolder: Bool
+    /// Final names of the top-level entries, in record order; empty for one that stood there already.
+    package var topLevelNames: [String] {
+        index.entries.indices.filter { index.entries[$0].parent < 0 && !index.entries[$0].isVoid }
+            .map { finalNames[$0] ?? "" }
+    }
+
+    /// Receipts for everything that this send has put in place, by path below the inbox; kept files have theirs.
+    package func receipts() throws(StagingError) -> [(path: String, receipt: ReceiptBook.Receipt)] {
+        var items: [Int: [ChunksRecord.Item]] = [:]
+        var receipts: [(path: String, receipt: ReceiptBook.Receipt)] = []
+        var paths: [Int: String] = [:]
+        try staging.readManifest { record throws(FormatError) in
+            guard case .chunks(let chunks) = record, let entry = index.index(ofNumber: chunks.entry),
+                !index.entries[entry].isVoid, !index.entries[entry].isKept
+            else { return }
+            items[entry, default: []].append(contentsOf: chunks.items)
+        }
+        do throws(SystemError) {
+            for entry in index.entries.indices where !index.entries[entry].isVoid {
+                let name = finalNames[entry] ?? index.entries[entry].name.text
+                let parent = Int(index.entries[entry].parent)
+                let path = (paths[parent] ?? names.prefix) + name
+                let kind = index.entries[entry].kind
+                if kind == .folder { paths[entry] = path + "/" }
+                if index.entries[entry].isKept || (kind == .folder && parent >= 0) { continue }
+                guard let holder = try folders.handle(of: parent), let status = try holder.statusIfPresent(name) else {
+                    continue
+                }
+                receipts.append(
+                    (
+                        path,
+                        ReceiptBook.Receipt(
+                            kind: kind == .hardLink ? .file : kind,
+                            status: status,
+                            mode: UInt32(index.entries[entry].mode),
+                            items: items[index.hardLinks[entry] ?? entry] ?? []
+                        )
+                    )
+                )
+            }
+        } catch {
+            throw StagingError(error)
+        }
+        return receipts
+    }
+
+    // MARK: - One entry
+
+    /// Gives one entry its final name; false where it is kept and what it counts on is not there any more.
+    private mutating func place(_ entry: Int, _ rename: (EntryName) -> String) throws(SystemError) -> Bool {
+        let parent = Int(index.entries[entry].parent)
+        let name = index.entries[entry].name.text
+        let kind = index.entries[entry].kind
+        if parent >= 0, movedWhole.contains(parent) {
+            if kind == .folder {
+                movedWhole.insert(entry)
+                folders.note(entry, parent: parent, name: name)
+            }
+            return !index.entries[entry].isKept
+        }
+        guard let holder = try folders.handle(of: parent), let staged = try staging.stagedFolder(of: parent) else {
+            return !index.entries[entry].isKept
+        }
+        let wanted = parent < 0 ? try chosenName(entry, rename) : name
+        let path = self.path(of: entry, as: wanted)
+        if index.entries[entry].isKept {
+            finalNames[entry] = wanted
+            guard let status = try holder.statusIfPresent(wanted) else { return false }
+            return book?[path].map { isOurs(status, $0) } == true
+        }
+        if kind == .hardLink, let target = index.hardLinks[entry], index.entries[target].isKept,
+            try !stageLink(name, in: staged, to: target, standingAs: wanted, in: holder)
+        {
+            finalNames[entry] = wanted
+            return true
+        }
+        if kind == .folder {
+            try placeFolder(entry, name, staged, holder, wanted, path)
+        } else {
+            finalNames[entry] = try placeFile(name, staged, holder, wanted, path)
+        }
+        return true
+    }
+
+    private mutating func chosenName(_ entry: Int, _ rename: (EntryName) -> String) throws(SystemError) -> String {
+        try names.choose(
+            entry,
+            name: rename(index.entries[entry].name),
+            isFolder: index.entries[entry].kind == .folder,
+            book: book
+        )
+    }
+
+    /// Path below the inbox of an entry in a folder that is being merged; only then there are receipts to find.
+    private func path(of entry: Int, as name: String) -> String {
+        var parts = [name]
+        var cursor = Int(index.entries[entry].parent)
+        while cursor >= 0 {
+            parts.append(finalNames[cursor] ?? index.entries[cursor].name.text)
+            cursor = Int(index.entries[cursor].parent)
+        }
+        return names.prefix + parts.reversed().joined(separator: "/")
+    }
+
+    private mutating func placeFolder(
+        _ entry: Int,
+        _ name: String,
+        _ staged: Directory,
+        _ holder: Directory,
+        _ wanted: String,
+        _ path: String
+    ) throws(SystemError) {
+        let parent = Int(index.entries[entry].parent)
+        if let standing = try holder.statusIfPresent(wanted) {
+            let receipt = book?[path]
+            if standing.kind == .directory, parent >= 0 || receipt?.isOf(standing) == true {
+                finalNames[entry] = wanted
+                folders.note(entry, parent: parent, name: wanted)
+                mergedFolders.append(entry)
+                return
+            }
+            if try replace(standing, receipt, by: name, staged, holder, wanted) {
+                finalNames[entry] = wanted
+                folders.note(entry, parent: parent, name: wanted)
+                movedWhole.insert(entry)
+                return
+            }
+        }
+        let final = try moveToFreeName(name, staged, holder, wanted, isFolder: true)
+        finalNames[entry] = final
+        folders.note(entry, parent: parent, name: final)
+        movedWhole.insert(entry)
+    }
+
+    /// Moves one staged file or symlink; returns its final name, nil where the same one stood there.
+    private mutating func placeFile(
+        _ name: String,
+        _ staged: Directory,
+        _ holder: Directory,
+        _ wanted: String,
+        _ path: String
     ) throws(SystemError) -> String? {
+        guard let standing = try holder.statusIfPresent(wanted) else {
+            return try moveToFreeName(name, staged, holder, wanted, isFolder: false)
+        }
+        if try replace(standing, book?[path], by: name, staged, holder, wanted) { return wanted }
+        if try isSame(name, in: staged, as: wanted, in: holder) { return nil }
+        return try moveToFreeName(name, staged, holder, wanted, isFolder: false)
+    }
+
+    /// Exchanges a file or symlink that is ours for the staged name; false where it stays as it is.
+    private mutating func replace(
+        _ standing: FileStatus,
+        _ receipt: ReceiptBook.Receipt?,
+        by name: String,
+        _ staged: Directory,
+        _ holder: Directory,
+        _ wanted: String
+    ) throws(SystemError) -> Bool {
+        guard let receipt, standing.kind != .directory, isOurs(standing, receipt) else { return false }
+        touched.insert(standing.inode)
+        try holder.exchange(wanted, with: name, in: staged)
+        guard receipt.isOf(try staged.status(name), ignoringChangeTime: true) else {
+            // It was edited just before the exchange: the edit goes back to its place.
+            try holder.exchange(wanted, with: name, in: staged)
+            return false
+        }
+        try staged.removeFile(name)
+        return true
+    }
+
+    /// Renames to `wanted`, or to the first of `wanted (2)` … that is free.
+    private func moveToFreeName(
+        _ name: String,
+        _ staged: Directory,
+        _ holder: Directory,
+        _ wanted: String,
+        isFolder: Bool
+    ) throws(SystemError) -> String {
         var candidate = wanted
         var number = 2
         while true {
             do throws(SystemError) {
-                try staging.tree.renameWithoutReplacing(staged, to: candidate, in: destination)
+                try staged.renameWithoutReplacing(name, to: candidate, in: holder)
                 return candidate
             } catch {
-                guard error.errno == .fileExists || error.errno == .directoryNotEmpty else { throw error }
-                if !isFolder, try isSameFile(staged, in: staging.tree, as: candidate) { return nil }
-                guard number <= 9_999 else { throw error }
+                guard error.errno == .fileExists || error.errno == .directoryNotEmpty, number <= 9_999 else {
+                    throw error
+                }
                 candidate = Self.numbered(wanted, number, isFolder: isFolder)
                 number += 1
             }
         }
     }
 
-    /// Compares two regular files byte for byte; anything else is not the same.
-    private func isSameFile(_ staged: String, in tree: Directory, as name: String) throws(SystemError) -> Bool {
-        guard let mine = try tree.statusIfPresent(staged), let theirs = try destination.statusIfPresent(name),
-            mine.kind == .file, theirs.kind == .file, mine.size == theirs.size
+    /// Makes a further name of a kept file in staging, to be placed like any other; false where it stands already.
+    private func stageLink(
+        _ name: String,
+        in staged: Directory,
+        to target: Int,
+        standingAs wanted: String,
+        in holder: Directory
+    ) throws(SystemError) -> Bool {
+        let targetName = finalNames[target] ?? index.entries[target].name.text
+        guard let source = try folders.handle(of: Int(index.entries[target].parent)),
+            let kept = try source.statusIfPresent(targetName)
         else { return false }
-        let left = try tree.openFile(staged)
+        if let standing = try holder.statusIfPresent(wanted), standing.isSameFile(as: kept) { return false }
+        try staged.makeLink(name, to: targetName, in: source)
+        return true
+    }
+
+    /// True where nobody but this very publication has touched what was delivered.
+    ///
+    /// Replacing one of several names of a file moves the change time of them all.
+    private func isOurs(_ standing: FileStatus, _ receipt: ReceiptBook.Receipt) -> Bool {
+        receipt.isOf(standing) || (touched.contains(standing.inode) && receipt.isOf(standing, ignoringChangeTime: true))
+    }
+
+    // MARK: - Comparing and naming
+
+    /// True for regular files of the same bytes, and for symlinks that say the same.
+    private func isSame(
+        _ staged: String,
+        in folder: Directory,
+        as name: String,
+        in holder: Directory
+    ) throws(SystemError) -> Bool {
+        guard let mine = try folder.statusIfPresent(staged), let theirs = try holder.statusIfPresent(name),
+            mine.kind == theirs.kind, mine.size == theirs.size
+        else { return false }
+        switch mine.kind {
+        case .symlink: return try folder.readLink(staged) == holder.readLink(name)
+        case .file: return try hasSameBytes(staged, in: folder, as: name, in: holder, size: mine.size)
+        default: return false
+        }
+    }
+
+    private func hasSameBytes(
+        _ staged: String,
+        in folder: Directory,
+        as name: String,
+        in holder: Directory,
+        size: Int64
+    ) throws(SystemError) -> Bool {
+        let left = try folder.openFile(staged)
         let right: OwnedDescriptor
         do throws(SystemError) {
-            right = try destination.openFile(name)
+            right = try holder.openFile(name)
         } catch {
             guard error.errno == .permissionDenied else { throw error }
             return false
         }
         let slabs = (left: try Slab(capacity: 1 << 18), right: try Slab(capacity: 1 << 18))
         var offset: Int64 = 0
-        while offset < mine.size {
+        while offset < size {
             let leftCount = try Self.fill(slabs.left, from: left, at: offset)
             let rightCount = try Self.fill(slabs.right, from: right, at: offset)
             guard leftCount == rightCount, leftCount > 0 else { return false }

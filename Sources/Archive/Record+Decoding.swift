@@ -16,6 +16,26 @@ extension Record {
         }
     }
 
+    /// Decodes the records that lie whole at the start of `bytes`; returns how many bytes they are.
+    static func decodeWhole(in bytes: RawSpan, _ body: (Record) throws(FormatError) -> Void) throws(FormatError) -> Int
+    {
+        var used = 0
+        while used < bytes.byteCount {
+            var probe = ByteReader(bytes.extracting(used..<bytes.byteCount))
+            let available = probe.remaining
+            _ = try probe.u8()
+            // At most three bytes of length; a record that is cut off is left to the next call.
+            guard available >= 4 || bytes.byteCount - used < 4, let length = try? probe.varint("length"),
+                Int(length) <= probe.remaining
+            else { break }
+            let size = available - probe.remaining + Int(length)
+            var reader = ByteReader(bytes.extracting(used..<(used + size)))
+            try body(try decode(from: &reader))
+            used += size
+        }
+        return used
+    }
+
     /// Decodes one record, which must lie whole in what is left of the reader.
     package static func decode(from reader: inout ByteReader) throws(FormatError) -> Record {
         guard let kind = Kind(rawValue: try reader.u8()) else { throw FormatError("unknown type of record") }
@@ -96,18 +116,24 @@ extension ChunksRecord {
         guard flags <= 1 else { throw FormatError("reserved flags of a chunk list") }
         var items: [Item] = []
         while !body.isAtEnd {
-            let lengthAndKind = try body.varint("lengthAndKind")
-            let length = lengthAndKind >> 1
-            guard length >= 1 else { throw FormatError("an item of a chunk list is empty") }
-            if lengthAndKind & 1 == 1 {
-                items.append(.hole(length: Int64(length)))
-            } else {
-                guard length <= ArchiveLimits.chunkBytes else { throw FormatError("a chunk is longer than 4 MiB") }
-                items.append(.chunk(length: Int(length), digest: try body.digest()))
-            }
+            items.append(try Item(from: &body))
         }
         guard flags == 1 || !items.isEmpty else { throw FormatError("a chunk list without items goes on") }
         self.init(entry: entry, isLast: flags == 1, items: items)
+    }
+}
+
+extension ChunksRecord.Item {
+    init(from reader: inout ByteReader) throws(FormatError) {
+        let lengthAndKind = try reader.varint("lengthAndKind")
+        let length = lengthAndKind >> 1
+        guard length >= 1 else { throw FormatError("an item of a chunk list is empty") }
+        if lengthAndKind & 1 == 1 {
+            self = .hole(length: Int64(length))
+        } else {
+            guard length <= ArchiveLimits.chunkBytes else { throw FormatError("a chunk is longer than 4 MiB") }
+            self = .chunk(length: Int(length), digest: try reader.digest())
+        }
     }
 }
 

@@ -67,14 +67,18 @@ extension ChunksRecord {
     fileprivate func encode(to body: inout [UInt8]) {
         body.append(varint: UInt64(entry))
         body.append(isLast ? 1 : 0)
-        for item in items {
-            switch item {
-            case .chunk(let length, let digest):
-                body.append(varint: UInt64(length) << 1)
-                body.append(digest: digest)
-            case .hole(let length):
-                body.append(varint: UInt64(length) << 1 | 1)
-            }
+        for item in items { item.encode(to: &body) }
+    }
+}
+
+extension ChunksRecord.Item {
+    func encode(to output: inout [UInt8]) {
+        switch self {
+        case .chunk(let length, let digest):
+            output.append(varint: UInt64(length) << 1)
+            output.append(digest: digest)
+        case .hole(let length):
+            output.append(varint: UInt64(length) << 1 | 1)
         }
     }
 }

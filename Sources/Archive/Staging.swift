@@ -2,7 +2,6 @@
 
 package import Codecs
 package import Descriptors
-import Synchronization
 private import SystemPackage
 
 /// The folder in which one archive takes shape before it gets its final names (`docs/archive-format.md` section 8).
@@ -20,16 +19,6 @@ package final class Staging: Sendable {
         package let cause: RejectCause
     }
 
-    private struct FolderTable {
-        /// Parent and name of each folder made here, by entry index.
-        var places: [Int: (parent: Int, name: String)] = [:]
-        /// Held handles.
-        ///
-        /// When full, all are let go: neighbouring files share a folder, so few are opened again.
-        var handles: [Int: Directory] = [:]
-        static let capacity = 128
-    }
-
     private let destination: Directory
     private let home: Directory
     private let name: String
@@ -39,7 +28,7 @@ package final class Staging: Sendable {
     private let manifest: OwnedDescriptor
     private let lock: OwnedDescriptor
     private let isOwner: Bool
-    private let table = Mutex(FolderTable())
+    private let folders: FolderHandles
 
     /// Makes the staging folder of a new transfer below `destination`, on the same file system.
     package init(in destination: Directory, name: String) throws(StagingError) {
@@ -52,6 +41,7 @@ package final class Staging: Sendable {
             manifest = try folder.createFile("manifest")
             try folder.makeDirectory("tree")
             tree = try folder.subdirectory("tree")
+            folders = FolderHandles(root: tree)
             isOwner = try lock.lockExclusively()
         } catch {
             throw StagingError(error)
@@ -73,6 +63,31 @@ package final class Staging: Sendable {
         throw SystemError(errno: .noSuchFileOrDirectory, call: "mkdirat", name: name)
     }
 
+    /// Removes what daemons that died have left: staging folders whose lock nobody holds.
+    package static func removeAbandoned(in destination: Directory) {
+        guard let home = try? destination.subdirectory(partFolderName), let entries = try? home.entries() else {
+            return
+        }
+        for entry in entries {
+            guard let name = String(validating: entry.name, as: UTF8.self), isAbandoned(name, in: home) else {
+                continue
+            }
+            try? home.removeTree(name)
+        }
+        try? destination.removeDirectory(partFolderName)
+    }
+
+    private static func isAbandoned(_ name: String, in home: Directory) -> Bool {
+        do throws(SystemError) {
+            let folder = try home.subdirectory(name)
+            // One that has no lock yet was left while it was being made.
+            guard try folder.statusIfPresent("lock") != nil else { return true }
+            return try folder.openFile("lock", writable: true).lockExclusively()
+        } catch {
+            return false
+        }
+    }
+
     // MARK: - Records
 
     /// Appends the records of a batch to the stored manifest.
@@ -87,14 +102,14 @@ package final class Staging: Sendable {
             do throws(SystemError) {
                 switch step {
                 case .makeFolder(let entry, let parent, let name):
-                    guard let holder = try handle(of: parent) else {
+                    guard let holder = try folders.handle(of: parent) else {
                         refusals.append(Refusal(entry: entry, cause: .folderRefused))
                         continue
                     }
                     try holder.makeDirectory(name.text)
-                    table.withLock { $0.places[entry] = (parent, name.text) }
+                    folders.note(entry, parent: parent, name: name.text)
                 case .createFile(let entry, let place, let size):
-                    guard let holder = try handle(of: place.folder) else {
+                    guard let holder = try folders.handle(of: place.folder) else {
                         refusals.append(Refusal(entry: entry, cause: .folderRefused))
                         continue
                     }
@@ -103,13 +118,13 @@ package final class Staging: Sendable {
                     try finishMetadata(of: file, place)
                     try file.close()
                 case .setSize(_, let place, let size):
-                    guard let holder = try handle(of: place.folder) else { continue }
+                    guard let holder = try folders.handle(of: place.folder) else { continue }
                     let file = try holder.openFile(place.name.text, writable: true)
                     try file.truncate(to: size)
                     try finishMetadata(of: file, place)
                     try file.close()
                 case .discard(_, let place):
-                    guard let holder = try handle(of: place.folder) else { continue }
+                    guard let holder = try folders.handle(of: place.folder) else { continue }
                     if try holder.statusIfPresent(place.name.text) != nil { try holder.removeFile(place.name.text) }
                 case .report(let entry, let cause):
                     refusals.append(Refusal(entry: entry, cause: cause))
@@ -139,7 +154,7 @@ package final class Staging: Sendable {
     ) throws(StagingError) -> Refusal? {
         let readBack: Result<Digest?, CodecError>
         do throws(SystemError) {
-            guard let holder = try handle(of: target.place.folder) else {
+            guard let holder = try folders.handle(of: target.place.folder) else {
                 return Refusal(entry: target.entry, cause: .folderRefused)
             }
             let file: OwnedDescriptor
@@ -169,6 +184,46 @@ package final class Staging: Sendable {
         return nil
     }
 
+    /// Removes what was staged of a file that is kept as it stands.
+    package func discard(_ place: FilePlace) throws(StagingError) {
+        do throws(SystemError) {
+            guard let holder = try folders.handle(of: place.folder) else { return }
+            if try holder.statusIfPresent(place.name.text) != nil { try holder.removeFile(place.name.text) }
+        } catch {
+            throw StagingError(error)
+        }
+    }
+
+    /// Hands out the stored records again, batch by batch as they came.
+    package func readManifest(_ body: (Record) throws(FormatError) -> Void) throws(StagingError) {
+        do {
+            var offset: Int64 = 0
+            let slab = try Slab(capacity: 4 * ArchiveLimits.recordBytes)
+            while true {
+                let count = try slab.withMutableBytes(0..<slab.capacity) {
+                    (span: inout MutableRawSpan) throws(SystemError) in
+                    try manifest.read(into: &span, at: offset)
+                }
+                guard count > 0 else { return }
+                // Whole records only; what is cut off is read again from its start.
+                let used = try slab.withBytes(0..<count) { (span: RawSpan) throws(FormatError) in
+                    try Record.decodeWhole(in: span, body)
+                }
+                guard used > 0 else { throw FormatError("the stored manifest ends inside a record") }
+                offset += Int64(used)
+            }
+        } catch let error as SystemError {
+            throw StagingError(error)
+        } catch {
+            throw .codec("\(error)")
+        }
+    }
+
+    /// The staged folder of an entry, for moving it to its final place; nil where none was made.
+    func stagedFolder(of entry: Int) throws(SystemError) -> Directory? {
+        try folders.handle(of: entry)
+    }
+
     /// Makes everything written so far durable: the order before an acknowledgement.
     ///
     /// An error drops the whole window; it is never retried to success, since the kernel forgets what it lost.
@@ -187,7 +242,7 @@ package final class Staging: Sendable {
         var refusals: [Refusal] = []
         func attempt(_ entry: Int, _ body: (Directory) throws(SystemError) -> Void) throws(StagingError) {
             do throws(SystemError) {
-                guard let holder = try handle(of: Int(index.entries[entry].parent)) else {
+                guard let holder = try folders.handle(of: Int(index.entries[entry].parent)) else {
                     refusals.append(Refusal(entry: entry, cause: .folderRefused))
                     return
                 }
@@ -198,6 +253,8 @@ package final class Staging: Sendable {
             }
         }
         for (entry, target) in index.hardLinks.sorted(by: { $0.key < $1.key }) where !index.entries[entry].isVoid {
+            // A link to a file that was kept is made when that file's folder is known.
+            if index.entries[target].isKept { continue }
             let file = index.place(of: target)
             guard !index.entries[target].isVoid, let source = try folderHandle(of: file.folder) else {
                 refusals.append(Refusal(entry: entry, cause: .folderRefused))
@@ -227,7 +284,7 @@ package final class Staging: Sendable {
 
     /// Removes the staging folder with all that is in it.
     package func remove() throws(StagingError) {
-        table.withLock { $0.handles = [:] }
+        folders.close()
         do throws(SystemError) {
             try home.removeTree(name)
         } catch {
@@ -240,39 +297,7 @@ package final class Staging: Sendable {
     // MARK: - Folders and files
 
     private func folderHandle(of entry: Int) throws(StagingError) -> Directory? {
-        do throws(SystemError) { return try handle(of: entry) } catch { throw StagingError(error) }
-    }
-
-    /// The held folder of an entry, opened from its nearest held ancestor; nil where it was never made.
-    private func handle(of entry: Int) throws(SystemError) -> Directory? {
-        if entry < 0 { return tree }
-        var descent: [(entry: Int, name: String)] = []
-        var start: Directory? = tree
-        table.withLock { table in
-            var cursor = entry
-            while cursor >= 0 {
-                if let held = table.handles[cursor] {
-                    start = held
-                    return
-                }
-                guard let place = table.places[cursor] else {
-                    start = nil
-                    return
-                }
-                descent.append((cursor, place.name))
-                cursor = place.parent
-            }
-        }
-        guard var current = start else { return nil }
-        for step in descent.reversed() {
-            current = try current.subdirectory(step.name)
-            let held = current
-            table.withLock { table in
-                if table.handles.count >= FolderTable.capacity { table.handles = [:] }
-                table.handles[step.entry] = held
-            }
-        }
-        return current
+        do throws(SystemError) { return try folders.handle(of: entry) } catch { throw StagingError(error) }
     }
 
     /// Mode and time, set before the read-back so that the sync that follows covers them.

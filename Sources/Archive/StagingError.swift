@@ -13,6 +13,8 @@ package enum StagingError: Error, Sendable, CustomStringConvertible {
     case inputOutput(SystemError)
     /// The bytes read back are not those that were sent.
     case integrity(path: String)
+    /// What the send counts on was changed at its final place meanwhile; sending again helps.
+    case changedMeanwhile(path: String)
     /// Another process owns the staging folder.
     case inUse
     case codec(String)
@@ -29,6 +31,7 @@ package enum StagingError: Error, Sendable, CustomStringConvertible {
         switch self {
         case .diskFull(let cause), .readOnly(let cause), .inputOutput(let cause): cause.description
         case .integrity(let path): "read back from disk, \(path) is not what was sent"
+        case .changedMeanwhile(let path): "\(path) changed on the laptop during the send"
         case .inUse: "another process writes this transfer"
         case .codec(let text): text
         }

@@ -24,7 +24,9 @@ package final class StreamSource {
     ///
     /// `isCancelled` is asked whenever the stream has been silent for a while; then there is no next segment.
     func nextSegment(
-        into slab: Slab, numbers walk: inout SourceWalk, isCancelled: () -> Bool
+        into slab: Slab,
+        numbers walk: inout SourceWalk,
+        isCancelled: () -> Bool
     ) -> FileSegment? {
         guard !isFinished else { return nil }
         var segment = FileSegment(entry: nil, number: number ?? walk.makeNumber())

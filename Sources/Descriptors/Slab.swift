@@ -37,6 +37,13 @@ internal import CDescriptors
         return try body(unsafe bytes.bytes)
     }
 
+    /// Moves bytes to another place in the slab; the two may overlap (`memmove`).
+    package func move(_ range: Range<Int>, to offset: Int) {
+        precondition(range.lowerBound >= 0 && range.upperBound <= capacity, "a range outside of the slab")
+        precondition(offset >= 0 && offset + range.count <= capacity, "a place outside of the slab")
+        unsafe (start + offset).copyMemory(from: start + range.lowerBound, byteCount: range.count)
+    }
+
     /// Lends the bytes at `range` for writing.
     package func withMutableBytes<Value: ~Copyable, Failure: Error>(
         _ range: Range<Int>,

@@ -84,16 +84,18 @@ package struct ConnectionService: Sendable {
         var stream = stream
         guard case .hello(let hello) = messages[0] else { throw FormatError("the greeting does not begin with HELLO") }
         guard hello.version >= 1 else { throw FormatError("a version that does not exist") }
-        let welcome = Welcome(
+        var welcome = Welcome(
             codecs: hello.codecs.intersection(.all),
             software: configuration.software,
             inbox: inbox.identity,
             displayName: configuration.displayName,
             label: Self.plainLabel
         )
+        let book = try await book(for: messages, hello)
+        welcome.isKnown = book?.isEmpty == false
         var answerer = Answerer(connection: stream.connection, welcome: welcome)
         if messages.count > 1 {
-            try await serve(messages[1], hello, stream, &answerer)
+            try await serve(messages[1], hello, book, stream, &answerer)
             return
         }
         try await answerer.welcomeAlone()
@@ -104,12 +106,25 @@ package struct ConnectionService: Sendable {
         }
         timer.cancel()
         let request = try raw.decoded()
-        try await serve(request, hello, stream, &answerer)
+        try await serve(request, hello, book, stream, &answerer)
+    }
+
+    /// What the source delivered before, for a dialogue that may become a send; nil where it does not say who it is.
+    private func book(for messages: [Message], _ hello: Hello) async throws -> ReceiptBook? {
+        if messages.count > 1 {
+            guard case .open(let open) = messages[1], open.purpose == .send else { return nil }
+        }
+        guard let key = hello.sourceKey else { return nil }
+        let folder = inbox.directory
+        return try await workshop.run {
+            try ReceiptBook(in: folder, label: Self.plainLabel, sourceKey: key)
+        }
     }
 
     private func serve(
         _ request: Message,
         _ hello: Hello,
+        _ book: ReceiptBook?,
         _ stream: MessageStream,
         _ answerer: inout Answerer
     ) async throws {
@@ -131,7 +146,7 @@ package struct ConnectionService: Sendable {
                 )
             )
             try await answerer.answer(.notified(outcome))
-        case .open(let open): try await receive(open, hello, stream, &answerer)
+        case .open(let open): try await receive(open, hello, book, stream, &answerer)
         case .attach(let attach): try await join(attach, stream, &answerer)
         default: throw FormatError("a message that is no request")
         }
@@ -151,34 +166,40 @@ package struct ConnectionService: Sendable {
     private func receive(
         _ open: OpenRequest,
         _ hello: Hello,
+        _ book: ReceiptBook?,
         _ stream: MessageStream,
         _ answerer: inout Answerer
     ) async throws {
         let inbox = inbox
         let staging: Staging
-        let missing: [EntryName]
         do {
-            (staging, missing) = try await workshop.run {
-                let place = try inbox.deepestFolder(for: open.destination)
-                return (try Staging(in: place.folder, name: open.transfer.description), place.missing)
+            staging = try await workshop.run {
+                try inbox.check(open.destination)
+                return try Staging(in: inbox.directory, name: open.transfer.description)
             }
         } catch {
             logger.error("a transfer cannot begin: \(error)")
             try await answerer.answer(.refused(Self.refusal(error)))
             return
         }
-        _ = missing
         let delivery = delivery
-        let received = ReceivedCount()
+        let recall = book.map {
+            Recall(book: $0, names: NamePlan(inbox: inbox.directory, destination: open.destination))
+        }
         let receiver = try Receiver(
             staging: staging,
             workshop: workshop,
             control: stream.connection,
-            received: received
-        ) { index, staging in
+            received: ReceivedCount(),
+            recall: recall,
+            answersOffers: answerer.welcome.isKnown
+        ) { index, staging, recall in
             switch open.purpose {
-            case .send: try await workshop.run { try delivery.deliver(index, staging, to: open.destination) }
-            case .view: try await delivery.view(index, staging)
+            case .send:
+                try await workshop.run {
+                    try delivery.deliver(index, staging, to: open.destination, recall: recall)
+                }
+            case .view: try await delivery.view(index, staging, recall: recall)
             }
         }
         guard let epoch = try await registry.add(receiver, for: open) else {
@@ -239,6 +260,7 @@ package struct ConnectionService: Sendable {
 
     private static func refusal(_ error: any Error) -> Abort {
         switch error {
+        case let abort as Abort: abort
         case let error as StagingError: Abort(error)
         case let error as SystemError: Abort(StagingError(error))
         default: Abort(.internal, "the laptop's daemon failed")

@@ -50,6 +50,7 @@ package struct Daemon: Sendable {
         )
         let stop = StopSignal()
         delivery.removeOldViews()
+        Staging.removeAbandoned(in: inbox.directory)
 
         let peers = try await Self.listen(on: socket, group)
         let administrators = try await Self.listen(on: control, group)

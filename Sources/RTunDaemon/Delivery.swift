@@ -20,22 +20,20 @@ package struct Delivery: Sendable {
         self.opener = opener
     }
 
-    /// Publishes a send below the inbox; `missing` folders of its destination are made now.
+    /// Publishes a send below the inbox and writes its receipt; missing folders of its destination are made now.
     package func deliver(
         _ index: ArchiveIndex,
         _ staging: Staging,
-        to destination: [EntryName]
+        to destination: [EntryName],
+        recall: Recall?
     ) throws -> Committed {
-        var folder = inbox.directory
-        for name in destination {
-            do throws(SystemError) { folder = try folder.openOrMakeDirectory(name.text) } catch {
-                throw StagingError(error)
-            }
-        }
-        let outcomes = try Publication(destination: folder).publish(index, from: staging)
+        let folder = try openDestination(destination)
+        let names = NamePlan(inbox: inbox.directory, destination: destination)
+        var publication = Publication(index, from: staging, to: folder, recall: recall, names: names)
+        try publication.publish()
+        if var book = recall?.book { try book.append(try publication.receipts()) }
         var committed = Committed()
-        let prefix = destination.map { $0.text + "/" }.joined()
-        committed.names = outcomes.map { $0.finalName.map { prefix + $0 } ?? "" }
+        committed.names = publication.topLevelNames.map { $0.isEmpty ? "" : names.prefix + $0 }
         for entry in index.entries where !entry.isVoid && (entry.kind == .file || entry.kind == .hardLink) {
             committed.files += 1
             committed.bytes += UInt64(entry.size ?? 0)
@@ -44,7 +42,7 @@ package struct Delivery: Sendable {
     }
 
     /// Opens what may be opened and saves the rest to the inbox.
-    package func view(_ index: ArchiveIndex, _ staging: Staging) async throws -> Committed {
+    package func view(_ index: ArchiveIndex, _ staging: Staging, recall: Recall?) async throws -> Committed {
         let tops = index.entries.indices.filter { index.entries[$0].parent < 0 && !index.entries[$0].isVoid }
         guard tops.count == 1, index.entries[tops[0]].kind == .file else {
             throw TransferError.local(Abort(.policy, "one file at a time can be viewed"))
@@ -52,14 +50,26 @@ package struct Delivery: Sendable {
         let name = index.entries[tops[0]].name.text
         switch try verdict(on: name, in: staging) {
         case .saveOnly(let reason):
-            var committed = try deliver(index, staging, to: [])
+            var committed = try deliver(index, staging, to: [], recall: recall)
             committed.reason = reason.description
             return committed
         case .open(let type):
-            let folder = try viewFolder()
             let made = Self.viewName(name, type)
-            let outcomes = try Publication(destination: folder).publish(index, from: staging) { _ in made }
-            guard let final = outcomes.first?.finalName else { throw StagingError.inUse }
+            let folder: Directory
+            do throws(SystemError) {
+                folder = try inbox.directory.openOrMakeDirectory(Self.viewFolderName)
+            } catch {
+                throw StagingError(error)
+            }
+            var publication = Publication(
+                index,
+                from: staging,
+                to: folder,
+                recall: nil,
+                names: NamePlan(inbox: folder, destination: [])
+            )
+            try publication.publish { _ in made }
+            guard let final = publication.topLevelNames.first, !final.isEmpty else { throw StagingError.inUse }
             var committed = Committed()
             committed.names = [name]
             committed.files = 1
@@ -72,6 +82,21 @@ package struct Delivery: Sendable {
                 committed.reason = "the laptop could not open it"
             }
             return committed
+        }
+    }
+
+    /// Opens the folders of a destination, making what is missing, and makes their names durable.
+    private func openDestination(_ destination: [EntryName]) throws(StagingError) -> Directory {
+        do throws(SystemError) {
+            var folder = inbox.directory
+            for name in destination {
+                let holder = folder
+                folder = try holder.openOrMakeDirectory(name.text)
+                try holder.synchronize()
+            }
+            return folder
+        } catch {
+            throw StagingError(error)
         }
     }
 
@@ -95,14 +120,6 @@ package struct Delivery: Sendable {
         return try ViewType.verdict(name: name, size: status.size, mode: status.mode) {
             (span: inout MutableRawSpan, offset: Int64) throws(SystemError) in
             try file.read(into: &span, at: offset)
-        }
-    }
-
-    private func viewFolder() throws(StagingError) -> Directory {
-        do throws(SystemError) {
-            return try inbox.directory.openOrMakeDirectory(Self.viewFolderName)
-        } catch {
-            throw StagingError(error)
         }
     }
 

@@ -4,6 +4,7 @@ package import Archive
 private import Codecs
 package import Descriptors
 private import SystemPackage
+private import Transfer
 
 /// The folder that receives, held open: everything below it is reached from this handle, component by component.
 package struct Inbox: Sendable {
@@ -39,16 +40,16 @@ package struct Inbox: Sendable {
         identity = try Self.identity(in: directory)
     }
 
-    /// The folder for a destination as far as it exists, and the names that are missing below it.
-    package func deepestFolder(for destination: [EntryName]) throws -> (folder: Directory, missing: [EntryName]) {
+    /// Refuses a destination of which a part is no folder, before anything is sent.
+    package func check(_ destination: [EntryName]) throws {
         var folder = directory
-        for (position, name) in destination.enumerated() {
-            guard try folder.statusIfPresent(name.text) != nil else {
-                return (folder, Array(destination[position...]))
+        for name in destination {
+            guard let status = try folder.statusIfPresent(name.text) else { return }
+            guard status.kind == .directory else {
+                throw Abort(.policy, "a part of the destination is not a folder on the laptop")
             }
             folder = try folder.subdirectory(name.text)
         }
-        return (folder, [])
     }
 
     private static func identity(in directory: Directory) throws -> [UInt8] {

@@ -2,6 +2,7 @@
 
 package import Descriptors
 private import NIOPosix
+private import Synchronization
 private import SystemPackage
 private import UnixSignals
 
@@ -53,33 +54,44 @@ package struct Supervisor: Sendable {
     package func run(arguments: [String], listening: @escaping @Sendable () -> Void) async throws {
         let lock = try folder.openForAppending("daemon.lock")
         guard try lock.lockExclusively() else { throw Fault.alreadyRunning }
-        let socket = try ListeningSocket(path: socketPath)
-        let control = try ListeningSocket(path: controlPath)
+        let sockets = Sockets(
+            peers: try ListeningSocket(path: socketPath),
+            control: try ListeningSocket(path: controlPath)
+        )
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup)
         let pool = NIOThreadPool(numberOfThreads: 1)
         pool.start()
-        var deaths: [Duration] = []
-        var hasListened = false
-        do {
-            while true {
-                let announce: @Sendable () -> Void = hasListened ? { @Sendable in } : listening
-                let ending = try await serve(socket, control, arguments, signals, pool, announce)
-                if ending == .stopped { break }
-                guard ending == .died || hasListened else { throw Fault.died }
-                hasListened = true
-                let now = ProcessContext.monotonicNow
-                deaths = deaths.filter { now - $0 < Self.deathWindow } + [now]
-                guard deaths.count < Self.deathLimit else { throw Fault.keepsDying }
+        let current = CurrentChild()
+        let outcome: Result<Void, any Error> = await withTaskGroup(of: Result<Void, any Error>?.self) { group in
+            group.addTask {
+                for await signal in signals { current.signal(signal) }
+                return nil
             }
-        } catch {
-            socket.remove()
-            control.remove()
-            throw error
+            group.addTask {
+                do {
+                    try await keepRunning(sockets, arguments, pool, current, listening)
+                    return .success(())
+                } catch {
+                    return .failure(error)
+                }
+            }
+            defer { group.cancelAll() }
+            while let ended = await group.next() {
+                if let ended { return ended }
+            }
+            return .success(())
         }
-        socket.remove()
-        control.remove()
+        sockets.peers.remove()
+        sockets.control.remove()
         try await pool.shutdownGracefully()
-        _ = lock.rawValue
+        // Held to here: whoever gets the lock finds no socket of ours.
+        try lock.close()
+        try outcome.get()
+    }
+
+    private struct Sockets: Sendable {
+        let peers: ListeningSocket
+        let control: ListeningSocket
     }
 
     private enum Ending {
@@ -88,13 +100,34 @@ package struct Supervisor: Sendable {
         case neverListened
     }
 
+    /// Starts the daemon again whenever it dies, until it stops by itself or dies too often.
+    private func keepRunning(
+        _ sockets: Sockets,
+        _ arguments: [String],
+        _ pool: NIOThreadPool,
+        _ current: CurrentChild,
+        _ listening: @escaping @Sendable () -> Void
+    ) async throws {
+        var deaths: [Duration] = []
+        var hasListened = false
+        while true {
+            let announce: @Sendable () -> Void = hasListened ? { @Sendable in } : listening
+            let ending = try await serve(sockets, arguments, pool, current, announce)
+            if ending == .stopped || current.isToldToStop { return }
+            guard ending == .died || hasListened else { throw Fault.died }
+            hasListened = true
+            let now = ProcessContext.monotonicNow
+            deaths = deaths.filter { now - $0 < Self.deathWindow } + [now]
+            guard deaths.count < Self.deathLimit else { throw Fault.keepsDying }
+        }
+    }
+
     /// Runs one daemon process to its end.
     private func serve(
-        _ socket: ListeningSocket,
-        _ control: ListeningSocket,
+        _ sockets: Sockets,
         _ arguments: [String],
-        _ signals: UnixSignalsSequence,
         _ pool: NIOThreadPool,
+        _ current: CurrentChild,
         _ listening: @escaping @Sendable () -> Void
     ) async throws -> Ending {
         var pair = try UnixSocket.pair()
@@ -105,33 +138,47 @@ package struct Supervisor: Sendable {
             arguments: arguments,
             environment: ProcessContext.allEnvironment,
             descriptors: [
-                (child: 2, parent: 2), (child: Inherited.socket, parent: socket.descriptor.rawValue),
-                (child: Inherited.control, parent: control.descriptor.rawValue),
+                (child: 2, parent: 2), (child: Inherited.socket, parent: sockets.peers.descriptor.rawValue),
+                (child: Inherited.control, parent: sockets.control.descriptor.rawValue),
                 (child: Inherited.link, parent: theirs.rawValue),
             ]
         )
         try theirs.close()
+        current.set(child)
         let link = DaemonLink(mine)
-        return try await withThrowingTaskGroup(of: Ending?.self) { group in
-            group.addTask {
-                let isListening = try await pool.runIfActive { try link.waitUntilListening() }
-                if isListening { listening() }
-                let ending = try await pool.runIfActive { try child.wait() }
-                if ending == .exited(0) { return .stopped }
-                return isListening ? .died : .neverListened
-            }
-            group.addTask {
-                for await signal in signals {
-                    // It may have ended just now; then there is nobody to tell.
-                    try? child.signal(signal.number)
-                }
-                return nil
-            }
-            defer { group.cancelAll() }
-            while let ending = try await group.next() {
-                if let ending { return ending }
-            }
-            return .died
+        let isListening = try await pool.runIfActive { try link.waitUntilListening() }
+        if isListening { listening() }
+        let ending = try await pool.runIfActive {
+            let ending = try child.wait()
+            current.set(nil)
+            return ending
+        }
+        if ending == .exited(0) { return .stopped }
+        return isListening ? .died : .neverListened
+    }
+}
+
+/// The daemon process that runs now, and the signals passed on to it.
+private final class CurrentChild: Sendable {
+    private struct State {
+        var child: ChildProcess?
+        var isToldToStop = false
+    }
+
+    private let state = Mutex(State())
+
+    /// SIGTERM or SIGINT has come: a daemon that ends is not started again.
+    var isToldToStop: Bool { state.withLock { $0.isToldToStop } }
+
+    func set(_ child: ChildProcess?) {
+        state.withLock { $0.child = child }
+    }
+
+    func signal(_ signal: UnixSignal) {
+        state.withLock { state in
+            if signal != .sighup { state.isToldToStop = true }
+            // It may have ended just now; then there is nobody to tell.
+            try? state.child?.signal(signal.number)
         }
     }
 }

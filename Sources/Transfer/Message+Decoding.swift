@@ -14,8 +14,7 @@ extension Message {
             self = .commit(
                 Commit(records: try reader.u64(), frames: try reader.u64(), manifest: try reader.digest())
             )
-        case .have: self = .have(try reader.ranges())
-        case .withdraw: self = .withdraw(try reader.ranges())
+        case .have: self = .have(Have(answered: try reader.u64(), ranges: try reader.ranges()))
         case .durable: self = .durable(try reader.ranges())
         case .received: self = .received(try reader.u64())
         case .heartbeat: self = .heartbeat

@@ -18,7 +18,6 @@ extension Message {
         case .attached: .attached
         case .commit: .commit
         case .have: .have
-        case .withdraw: .withdraw
         case .received: .received
         case .durable: .durable
         case .reject: .reject
@@ -95,15 +94,23 @@ extension Message {
             body.append(u64: commit.records)
             body.append(u64: commit.frames)
             body.append(digest: commit.manifest)
-        case .have(let ranges), .withdraw(let ranges), .durable(let ranges):
-            for range in ranges {
-                body.append(u64: range.lowerBound)
-                body.append(u32: UInt32(range.count))
-            }
+        case .have(let have):
+            body.append(u64: have.answered)
+            body.append(ranges: have.ranges)
+        case .durable(let ranges): body.append(ranges: ranges)
         case .received(let count): body.append(u64: count)
         case .attached, .heartbeat: break
         }
         fields.encode(to: &body)
+    }
+}
+
+extension [UInt8] {
+    fileprivate mutating func append(ranges: [ClosedRange<UInt64>]) {
+        for range in ranges {
+            append(u64: range.lowerBound)
+            append(u32: UInt32(range.count))
+        }
     }
 }
 

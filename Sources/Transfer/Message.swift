@@ -17,8 +17,7 @@ package enum Message: Sendable, Hashable {
     case attach(AttachRequest)
     case attached
     case commit(Commit)
-    case have([ClosedRange<UInt64>])
-    case withdraw([ClosedRange<UInt64>])
+    case have(Have)
     case received(UInt64)
     case durable([ClosedRange<UInt64>])
     case reject(Rejection)
@@ -187,6 +186,19 @@ package struct Commit: Sendable, Hashable {
         self.records = records
         self.frames = frames
         self.manifest = manifest
+    }
+}
+
+/// HAVE: which of the offered chunks need not travel.
+package struct Have: Sendable, Hashable {
+    /// All ordinals below are answered.
+    package var answered: UInt64
+    /// Those of them that are there and were not named before.
+    package var ranges: [ClosedRange<UInt64>]
+
+    package init(answered: UInt64, ranges: [ClosedRange<UInt64>]) {
+        self.answered = answered
+        self.ranges = ranges
     }
 }
 

@@ -17,7 +17,6 @@ package enum MessageKind: UInt8, Sendable, CaseIterable {
     case frame = 0x31
     case commit = 0x32
     case have = 0x40
-    case withdraw = 0x41
     case received = 0x42
     case durable = 0x43
     case reject = 0x44
@@ -34,7 +33,7 @@ package enum MessageKind: UInt8, Sendable, CaseIterable {
         case .records: (64 << 10) + 16
         case .frame: (4 << 20) + (64 << 10)
         case .commit: 48
-        case .have, .withdraw, .durable, .committed: 64 << 10
+        case .have, .durable, .committed: 64 << 10
         case .received: 8
         case .heartbeat: 0
         }

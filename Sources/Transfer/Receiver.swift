@@ -12,7 +12,7 @@ private import NIOPosix
 /// Whatever fails, fails the transfer: every wait ends, and `run` throws the first cause.
 package actor Receiver {
     /// Gives what is complete its final names; called once, when everything is verified and synced.
-    package typealias Publish = @Sendable (ArchiveIndex, Staging) async throws -> Committed
+    package typealias Publish = @Sendable (ArchiveIndex, Staging, Recall?) async throws -> Committed
 
     private let staging: Staging
     private let workshop: Workshop
@@ -20,6 +20,10 @@ package actor Receiver {
     private let received: ReceivedCount
     private let publish: Publish
     private var machine: ReceiverStateMachine
+    /// What the same source delivered before; nil where nothing is known of it.
+    private var recall: Recall?
+    /// The sender was told that something is known, and waits for answers.
+    private let answersOffers: Bool
     private var manifest: Digester
     private var decompressor: Decompressor
 
@@ -38,6 +42,8 @@ package actor Receiver {
         workshop: Workshop,
         control: SocketConnection,
         received: ReceivedCount,
+        recall: Recall?,
+        answersOffers: Bool,
         publish: @escaping Publish
     ) throws {
         self.staging = staging
@@ -45,6 +51,8 @@ package actor Receiver {
         self.control = control
         self.received = received
         self.publish = publish
+        self.recall = recall
+        self.answersOffers = answersOffers
         machine = ReceiverStateMachine(credit: TransferLimits.creditBytes)
         manifest = try Digester()
         decompressor = try Decompressor()
@@ -164,9 +172,9 @@ package actor Receiver {
         } catch let error as CodecError {
             throw TransferError.malformed(FormatError(error.description))
         }
-        let steps = try bytes.withSpan { (span: RawSpan) throws in
+        let (steps, offers) = try bytes.withSpan { (span: RawSpan) throws in
             try manifest.update(span)
-            return try machine.take(records: span)
+            return try machine.take(records: span, collectingOffers: answersOffers)
         }
         if steps.contains(where: { if case .discard = $0 { true } else { false } }) {
             try await wait { !self.machine.isWriting }
@@ -178,7 +186,44 @@ package actor Receiver {
         }
         machine.markStepsDone()
         try await reject(refusals)
+        if answersOffers { try await answer(offers) }
         wake()
+    }
+
+    /// Answers what records have offered; copying and comparing is the work of a bench.
+    private func answer(_ offers: [Offer]) async throws {
+        guard let memory = recall, let bench = await workshop.benches.take() else {
+            throw TransferError.local(.stopping)
+        }
+        let staging = staging
+        let result: (recall: Recall, answer: Recall.Answer)
+        do {
+            result = try await workshop.run {
+                var memory = memory
+                let answer = try memory.answer(
+                    offers,
+                    staging: staging,
+                    slab: bench.slab,
+                    scratch: bench.scratch,
+                    digester: &bench.digester
+                )
+                return (memory, answer)
+            }
+        } catch {
+            _ = await workshop.benches.put(bench)
+            throw error
+        }
+        _ = await workshop.benches.put(bench)
+        recall = result.recall
+        let have = machine.take(result.answer)
+        // A message holds 5,000 ranges; more are cut over several, the last one carrying what is answered.
+        var ranges = have.ranges[...]
+        while ranges.count > 5_000 {
+            let part = Array(ranges.prefix(5_000))
+            ranges = ranges.dropFirst(5_000)
+            try await control.send(.have(Have(answered: (part.last?.upperBound ?? 0) + 1, ranges: part)))
+        }
+        try await control.send(.have(Have(answered: have.answered, ranges: Array(ranges))))
     }
 
     private func take(frame body: ByteBuffer) async throws {
@@ -257,7 +302,7 @@ package actor Receiver {
         let refusals = try await workshop.run { try staging.finish(index) }
         try await reject(refusals)
         try await workshop.serial.runIfActive { try staging.synchronize() }
-        let committed = try await publish(machine.index, staging)
+        let committed = try await publish(machine.index, staging, recall)
         isFinished = true
         try await control.send(.committed(committed))
         return committed
@@ -348,6 +393,7 @@ extension Abort {
         case .readOnly: self.init(.readOnly, "the laptop's disk is read-only")
         case .inputOutput: self.init(.inputOutput, "the laptop's disk reported an error")
         case .integrity: self.init(.integrity, "what the laptop's disk gave back is not what was sent")
+        case .changedMeanwhile: self.init(.busy, "files on the laptop changed during the send; send again")
         case .inUse: self.init(.busy, "the transfer is in use")
         case .codec: self.init(.protocolViolation, "a payload cannot be decoded")
         }

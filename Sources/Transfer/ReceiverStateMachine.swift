@@ -26,20 +26,36 @@ package struct ReceiverStateMachine: Sendable {
     }
 
     /// Takes the records of one batch; returns what staging must do before frames listed behind them are written.
-    package mutating func take(records: RawSpan) throws(FormatError) -> [StagingStep] {
+    ///
+    /// With `collectingOffers` also what chunk lists offer, to be answered from what was delivered before.
+    package mutating func take(
+        records: RawSpan,
+        collectingOffers: Bool
+    ) throws(FormatError) -> (steps: [StagingStep], offers: [Offer]) {
         guard commit == nil else { throw FormatError("records behind COMMIT") }
         var steps: [StagingStep] = []
+        var offers: [Offer] = []
         var index = consumeIndex()
         do throws(FormatError) {
             try Record.decodeBatch(records) { record throws(FormatError) in
                 if let step = try index.apply(record) { steps.append(step) }
+                if collectingOffers, case .chunks(let chunks) = record, let offer = index.offer(chunks) {
+                    offers.append(offer)
+                }
             }
         } catch {
             self.index = index
             throw error
         }
         self.index = index
-        return steps
+        return (steps, offers)
+    }
+
+    /// Notes what is there already; returns the ordinals for HAVE.
+    package mutating func take(_ answer: Recall.Answer) -> Have {
+        index.satisfy(answer.had)
+        for entry in answer.kept { index.keep(entry) }
+        return Have(answered: index.listedChunks, ranges: answer.had)
     }
 
     /// Notes that the steps of all records taken so far are done.

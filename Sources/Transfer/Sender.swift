@@ -10,6 +10,8 @@ private import NIOPosix
 package struct SendProgress: Sendable {
     /// Raw bytes that are durable at the laptop.
     package var durableBytes: UInt64 = 0
+    /// Raw bytes that were there before and did not travel.
+    package var hadBytes: UInt64 = 0
     /// Raw bytes that were packed so far.
     package var packedBytes: UInt64 = 0
     /// Bytes written to all connections.
@@ -31,8 +33,15 @@ package actor Sender {
     package typealias Connect = @Sendable () async throws -> SocketConnection?
 
     private struct Work: Sendable {
-        let made: EventLoopFuture<MadeFrame>
+        let draft: EventLoopFuture<FrameDraft>
         let bench: Workbench
+    }
+
+    /// A draft whose chunks were offered and are not all answered yet.
+    private struct Offered: Sendable {
+        let draft: FrameDraft
+        let bench: Workbench
+        let firstOrdinal: UInt64
     }
 
     private let control: SocketConnection
@@ -42,6 +51,10 @@ package actor Sender {
     private let connect: Connect
     private let report: @Sendable (SourceProblem) -> Void
     private let works: BoundedQueue<Work>
+    /// The daemon knows something of this source and says for every chunk whether it has it.
+    private let awaitsAnswers: Bool
+    private let offers: BoundedQueue<Offered>
+    private var hasResolvedAll = false
     private let frames = BoundedQueue<ByteBuffer>(capacity: TransferLimits.readyFrames)
     /// Buffers of frames that were written, to be filled again: memory is got from the system once.
     private let spares = BoundedQueue<ByteBuffer>(capacity: TransferLimits.dataConnections)
@@ -60,6 +73,7 @@ package actor Sender {
     package init(
         control: SocketConnection,
         opened: Opened,
+        awaitsAnswers: Bool,
         workshop: Workshop,
         compression: Compression,
         channels: Int,
@@ -72,7 +86,9 @@ package actor Sender {
         self.channels = min(channels, Int(clamping: opened.channels))
         self.connect = connect
         self.report = report
+        self.awaitsAnswers = awaitsAnswers
         works = BoundedQueue(capacity: workshop.benchCount)
+        offers = BoundedQueue(capacity: workshop.benchCount)
         machine = SenderStateMachine(credit: min(opened.credit, TransferLimits.creditBytes))
     }
 
@@ -90,6 +106,10 @@ package actor Sender {
             }
             group.addTask {
                 try await self.emit(planner)
+                return nil
+            }
+            group.addTask {
+                try await self.resolveOffers()
                 return nil
             }
             group.addTask {
@@ -135,16 +155,17 @@ package actor Sender {
 
     private nonisolated func plan(_ planner: SourcePlanner) async throws {
         let compression = compression
+        let makesPayload = !awaitsAnswers
         while let bench = await workshop.benches.take() {
             guard let planned = try await workshop.serial.runIfActive({ planner.next(into: bench.slab) }) else {
                 _ = await workshop.benches.put(bench)
                 break
             }
             if let spare = await spares.takeIfAny() { bench.output = spare }
-            let made = workshop.workers.runIfActive(eventLoop: control.channel.eventLoop) {
-                try MadeFrame(planned, at: bench, compression: compression)
+            let draft = workshop.workers.runIfActive(eventLoop: control.channel.eventLoop) {
+                try FrameDraft(planned, at: bench, compression: compression, makingPayload: makesPayload)
             }
-            let work = Work(made: made, bench: bench)
+            let work = Work(draft: draft, bench: bench)
             guard await works.put(work) else {
                 await abandon(work)
                 break
@@ -154,46 +175,76 @@ package actor Sender {
     }
 
     private nonisolated func emit(_ planner: SourcePlanner) async throws {
-        var manifest = try Digester()
-        var compressor = try Compressor(.stored)
-        var recordCount: UInt64 = 0
+        var manifest = try ManifestWriter()
         var chunkCount: UInt64 = 0
         var missing: Set<UInt32> = []
         var header = RecordBatches()
         header.append(.header(.standard))
-        for batch in header.batches {
-            try batch.bytes.withSpan { (span: RawSpan) throws(CodecError) in try manifest.update(span) }
-            recordCount += UInt64(batch.recordCount)
-            try await speak(RecordsMessage.encode(batch.bytes, with: &compressor, codec: .stored))
-        }
+        for message in try manifest.messages(for: header) { try await speak(message) }
         while let work = await works.take() {
-            let made = try await work.made.get()
-            var frame = made.isFrame ? work.bench.takeOutput() : nil
-            _ = await workshop.benches.put(work.bench)
-            for problem in made.packed.problems { report(problem) }
-            missing.formUnion(made.packed.missing)
-            for (batch, message) in zip(made.packed.records.batches, made.records) {
-                try batch.bytes.withSpan { (span: RawSpan) throws(CodecError) in try manifest.update(span) }
-                recordCount += UInt64(batch.recordCount)
-                try await speak(message)
+            let draft = try await work.draft.get()
+            for problem in draft.packed.problems { report(problem) }
+            missing.formUnion(draft.packed.missing)
+            try manifest.add(draft.packed.records)
+            for message in draft.records { try await speak(message) }
+            await count(draft.packed)
+            let firstOrdinal = chunkCount
+            chunkCount += UInt64(draft.packed.chunkLengths.count)
+            if draft.packed.rawBytes == 0 {
+                _ = await workshop.benches.put(work.bench)
+            } else if awaitsAnswers {
+                guard await offers.put(Offered(draft: draft, bench: work.bench, firstOrdinal: firstOrdinal)) else {
+                    _ = await workshop.benches.put(work.bench)
+                    return
+                }
+            } else {
+                let message = work.bench.takeOutput()
+                _ = await workshop.benches.put(work.bench)
+                try await send(draft, message, firstOrdinal: firstOrdinal)
             }
-            guard frame != nil else { continue }
-            let number = try await nextFrame(rawBytes: made.packed.rawBytes, files: made.packed.fileCount)
-            let ordinal = chunkCount
-            chunkCount += UInt64(made.packed.chunkCount)
-            guard var message = frame.take() else { continue }
-            made.fillHeader(of: &message, number: number, firstOrdinal: ordinal)
-            guard await frames.put(message) else { return }
         }
+        await offers.finish()
+        try await waitUntilResolved()
         let last = planner.finish(missing: missing)
         for problem in last.problems { report(problem) }
-        for batch in last.records.batches {
-            try batch.bytes.withSpan { (span: RawSpan) throws(CodecError) in try manifest.update(span) }
-            recordCount += UInt64(batch.recordCount)
-            try await speak(RecordsMessage.encode(batch.bytes, with: &compressor, codec: .stored))
-        }
+        await count(last)
+        for message in try manifest.messages(for: last.records) { try await speak(message) }
         await frames.finish()
-        try await commit(records: recordCount, manifest: try manifest.finish())
+        try await commit(records: manifest.recordCount, manifest: try manifest.finish())
+    }
+
+    /// Sends of offered frames what the daemon does not have.
+    private nonisolated func resolveOffers() async throws {
+        let compression = compression
+        while let offered = await offers.take() {
+            let bench = offered.bench
+            let had = try await answers(for: offered)
+            if had.allSatisfy({ $0 }) {
+                _ = await workshop.benches.put(bench)
+                continue
+            }
+            let draft = try await workshop.run {
+                var draft = offered.draft
+                try draft.makePayload(leavingOut: had, at: bench, compression: compression)
+                return draft
+            }
+            let message = bench.takeOutput()
+            _ = await workshop.benches.put(bench)
+            try await send(draft, message, firstOrdinal: offered.firstOrdinal)
+        }
+        await markResolved()
+    }
+
+    private nonisolated func send(
+        _ draft: FrameDraft,
+        _ frame: consuming ByteBuffer,
+        firstOrdinal: UInt64
+    ) async throws {
+        guard let payload = draft.payload else { return }
+        let number = try await nextFrame(rawBytes: payload.rawBytes)
+        var message = frame
+        draft.fillHeader(of: &message, payload, number: number, firstOrdinal: firstOrdinal)
+        _ = await frames.put(message)
     }
 
     /// Frames travel on the control connection until a data connection is there.
@@ -235,6 +286,7 @@ package actor Sender {
             switch try message.decoded() {
             case .durable(let ranges): try await markDurable(ranges)
             case .received(let bytes): await markReceived(bytes)
+            case .have(let have): try await markAnswered(have)
             case .reject(let rejection):
                 report(SourceProblem(path: rejection.path, kind: .rejected(rejection.cause)))
             case .committed(let committed):
@@ -274,12 +326,10 @@ package actor Sender {
     }
 
     /// Waits for credit and numbers the frame.
-    private func nextFrame(rawBytes: Int, files: Int) async throws -> UInt64 {
+    private func nextFrame(rawBytes: Int) async throws -> UInt64 {
         while true {
             if let failure { throw failure }
             if let number = machine.nextFrame(rawBytes: UInt64(rawBytes)) {
-                progressNow.packedBytes += UInt64(rawBytes)
-                progressNow.files += files
                 emittedFrames += 1
                 if emittedFrames == 2 { wake() }
                 return number
@@ -307,6 +357,41 @@ package actor Sender {
         try machine.markDurable(ranges)
         progressNow.durableBytes = machine.durable
         wake()
+    }
+
+    private func count(_ packed: PackedFrame) {
+        progressNow.packedBytes += UInt64(packed.rawBytes)
+        progressNow.files += packed.fileCount
+    }
+
+    /// Waits until every chunk of the draft is answered; true for those that are had.
+    private func answers(for offered: Offered) async throws -> [Bool] {
+        let lengths = offered.draft.packed.chunkLengths
+        while failure == nil, machine.answered < offered.firstOrdinal + UInt64(lengths.count) {
+            await withCheckedContinuation { waiting.append($0) }
+        }
+        if let failure { throw failure }
+        let had = machine.takeHad(first: offered.firstOrdinal, count: lengths.count)
+        for (length, isHad) in zip(lengths, had) where isHad { progressNow.hadBytes += UInt64(length) }
+        return had
+    }
+
+    private func markAnswered(_ have: Have) throws {
+        guard awaitsAnswers else { throw TransferError.malformed(FormatError("HAVE where nothing is known")) }
+        do throws(FormatError) { try machine.markAnswered(have) } catch { throw TransferError.malformed(error) }
+        wake()
+    }
+
+    private func markResolved() {
+        hasResolvedAll = true
+        wake()
+    }
+
+    private func waitUntilResolved() async throws {
+        while failure == nil, !hasResolvedAll {
+            await withCheckedContinuation { waiting.append($0) }
+        }
+        if let failure { throw failure }
     }
 
     private func markReceived(_ bytes: UInt64) {
@@ -361,98 +446,49 @@ package actor Sender {
         for connection in dataConnections { connection.close() }
         wake()
         await frames.finish(discarding: true)
+        await offers.finish()
+        while let offered = await offers.take() { _ = await workshop.benches.put(offered.bench) }
         await works.finish()
         while let work = await works.take() { await abandon(work) }
     }
 
     /// Waits for a job whose frame nobody wants any more, so that its bench can be lent again.
     private nonisolated func abandon(_ work: Work) async {
-        do { _ = try await work.made.get() } catch {
+        do { _ = try await work.draft.get() } catch {
             // The send has failed already.
         }
         _ = await workshop.benches.put(work.bench)
     }
 }
 
-/// A frame that was packed and compressed; its number and ordinals are filled in when it is its turn.
-private struct MadeFrame: Sendable {
-    let packed: PackedFrame
-    let records: [ByteBuffer]
-    /// The bench's output is a FRAME message with room for its header in front; else there are only records.
-    let isFrame: Bool
-    private let codec: Codec
-    private static let prefixBytes = 8 + FrameHeader.byteCount(runs: 1)
+/// Gathers the record stream: counts it, digests it, and makes messages of what is not packed by a bench.
+private struct ManifestWriter: ~Copyable {
+    private(set) var recordCount: UInt64 = 0
+    private var digester: Digester
+    private var compressor: Compressor
 
-    init(_ planned: PlannedFrame, at bench: Workbench, compression: Compression) throws {
-        packed = try planned.pack(into: bench.slab, digester: &bench.digester)
-        try bench.compressor.select(compression)
-        let codec = compression.codec
-        records = try packed.records.batches.map {
-            try RecordsMessage.encode($0.bytes, with: &bench.compressor, codec: codec)
-        }
-        guard packed.rawBytes > 0 else {
-            isFrame = false
-            self.codec = .stored
-            return
-        }
-        isFrame = true
-        bench.output.clear()
-        bench.output.reserveCapacity(Self.prefixBytes + bench.slab.capacity)
-        bench.output.writeRepeatingByte(0, count: Self.prefixBytes)
-        var packedBytes: Int?
-        let raw = 0..<packed.rawBytes
-        if codec != .stored {
-            // Room for one byte less than the raw size is all that a compressed payload may take.
-            packedBytes = try bench.slab.withBytes(raw) { (input: RawSpan) throws in
-                try bench.output.writeSpan(atMost: raw.count) { (output: inout MutableRawSpan) throws(CodecError) in
-                    try bench.compressor.compress(input, into: &output)
-                }
-            }
-        }
-        if packedBytes == nil {
-            bench.slab.withBytes(raw) { input in
-                unsafe input.withUnsafeBytes { _ = unsafe bench.output.writeBytes($0) }
-            }
-        }
-        self.codec = packedBytes == nil ? .stored : codec
+    init() throws {
+        let digester = try Digester()
+        let compressor = try Compressor(.stored)
+        self.digester = digester
+        self.compressor = compressor
     }
 
-    func fillHeader(of message: inout ByteBuffer, number: UInt64, firstOrdinal: UInt64) {
-        let header = FrameHeader(
-            number: number,
-            codec: codec,
-            runs: [firstOrdinal...(firstOrdinal + UInt64(packed.chunkCount) - 1)]
-        )
-        var bytes: [UInt8] = []
-        bytes.append(u32: UInt32(message.readableBytes - 8))
-        bytes.append(u32: UInt32(MessageKind.frame.rawValue))
-        header.encode(to: &bytes)
-        message.setBytes(bytes, at: message.readerIndex)
-    }
-}
-
-extension Workbench {
-    /// Hands the message over; the bench keeps none.
-    fileprivate func takeOutput() -> ByteBuffer {
-        let message = output
-        output = ByteBuffer()
-        return message
-    }
-}
-
-extension ByteBuffer {
-    /// Lets `body` write at most `count` bytes at the end; nil from it leaves the buffer as it was.
-    fileprivate mutating func writeSpan<E: Error>(
-        atMost count: Int,
-        _ body: (inout MutableRawSpan) throws(E) -> Int?
-    ) throws(E) -> Int? {
-        var result: Result<Int?, E> = .success(nil)
-        unsafe writeWithUnsafeMutableBytes(minimumWritableBytes: count) { raw in
-            var span = unsafe UnsafeMutableRawBufferPointer(rebasing: raw[..<count]).mutableBytes
-            do throws(E) { result = .success(try body(&span)) } catch { result = .failure(error) }
-            if case .success(let written?) = result { return written }
-            return 0
+    mutating func add(_ records: RecordBatches) throws {
+        for batch in records.batches {
+            try batch.bytes.withSpan { (span: RawSpan) throws(CodecError) in try digester.update(span) }
+            recordCount += UInt64(batch.recordCount)
         }
-        return try result.get()
     }
+
+    mutating func messages(for records: RecordBatches) throws -> [ByteBuffer] {
+        try add(records)
+        var messages: [ByteBuffer] = []
+        for batch in records.batches {
+            messages.append(try RecordsMessage.encode(batch.bytes, with: &compressor, codec: .stored))
+        }
+        return messages
+    }
+
+    mutating func finish() throws -> Digest { try digester.finish() }
 }

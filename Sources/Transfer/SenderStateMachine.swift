@@ -15,6 +15,9 @@ package struct SenderStateMachine: Sendable {
     /// Bytes that the receiver has read.
     package private(set) var received: UInt64 = 0
     package private(set) var frames: UInt64 = 0
+    /// Ordinals below were answered by HAVE.
+    package private(set) var answered: UInt64 = 0
+    private var had: [ClosedRange<UInt64>] = []
     private var rawBytes: [UInt64: UInt64] = [:]
     private var isCommitted = false
 
@@ -46,6 +49,30 @@ package struct SenderStateMachine: Sendable {
                 durable += bytes
             }
         }
+    }
+
+    /// Takes HAVE: what is answered only grows, and a range is below it and new.
+    package mutating func markAnswered(_ have: Have) throws(FormatError) {
+        guard have.answered >= answered else { throw FormatError("HAVE takes an answer back") }
+        for range in have.ranges {
+            guard range.lowerBound >= answered, range.upperBound < have.answered else {
+                throw FormatError("HAVE names what was answered before, or not yet")
+            }
+        }
+        answered = have.answered
+        had.append(contentsOf: have.ranges)
+    }
+
+    /// Which of the chunks from `first` on are had; each is asked for once, in order.
+    package mutating func takeHad(first: UInt64, count: Int) -> [Bool] {
+        var flags = [Bool](repeating: false, count: count)
+        let end = first + UInt64(count)
+        while let range = had.first, range.lowerBound < end {
+            had.removeFirst()
+            for ordinal in range.clamped(to: first...(end - 1)) { flags[Int(ordinal - first)] = true }
+            if range.upperBound >= end { had.insert(end...range.upperBound, at: 0) }
+        }
+        return flags
     }
 
     package mutating func markReceived(_ bytes: UInt64) {

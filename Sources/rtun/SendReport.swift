@@ -91,6 +91,8 @@ final class SendReport: Sendable {
         state.withLock { state in
             state.meter.record(bytes: progress.durableBytes, at: elapsed)
             var shown = ProgressState(name: name, durableBytes: progress.durableBytes, totalBytes: total)
+            shown.durableBytes += progress.hadBytes
+            shown.resumedBytes = progress.hadBytes
             shown.knownBytes = progress.packedBytes
             shown.filesDone = progress.files
             shown.elapsed = elapsed
@@ -124,16 +126,18 @@ final class SendReport: Sendable {
                     files: committed.files,
                     bytes: committed.bytes,
                     wireBytes: progress.wireBytes,
+                    hadBytes: progress.hadBytes,
                     secondsElapsed: elapsed,
                     errorCount: problems,
                     verified: true
                 )
             )
         case .text:
+            let already = progress.hadBytes > 0 ? " (\(ByteFormat.size(progress.hadBytes)) was there)" : ""
             let rate = elapsed > 0 ? Double(progress.durableBytes) / elapsed : 0
             StandardStream.output.line(
                 "\(Self.destination(committed, laptop)): \(committed.files) \(committed.files == 1 ? "file" : "files"), "
-                    + "\(ByteFormat.size(committed.bytes)), \(ByteFormat.size(progress.wireBytes)) over the wire, "
+                    + "\(ByteFormat.size(committed.bytes)), \(ByteFormat.size(progress.wireBytes)) over the wire\(already), "
                     + "\(ByteFormat.elapsed(elapsed)), \(ByteFormat.rate(rate)), verified"
             )
         }
@@ -189,6 +193,7 @@ private struct SummaryLine: Encodable {
     let files: UInt64
     let bytes: UInt64
     let wireBytes: UInt64
+    let hadBytes: UInt64
     let secondsElapsed: Double
     let errorCount: Int
     let verified: Bool

@@ -51,6 +51,7 @@ struct TransferRun {
         let sender = Sender(
             control: found.connection,
             opened: opened,
+            awaitsAnswers: found.welcome.isKnown,
             workshop: workshop,
             compression: chosen,
             channels: channels,

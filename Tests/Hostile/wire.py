@@ -180,7 +180,16 @@ class Connection:
     def __init__(self, path, timeout=8.0):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.settimeout(timeout)
-        self.socket.connect(path)
+        end = time.monotonic() + timeout
+        while True:
+            try:
+                self.socket.connect(path)
+                break
+            except BlockingIOError:
+                # The daemon's backlog is full for now.
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.01)
         self.buffer = b""
         self.answer = None
 
@@ -370,7 +379,8 @@ def self_test(binary):
             transfer.records(entry(3, SYMLINK, "link", 0, target=b"small"),
                              entry(4, HARD_LINK, "again", 0, link=2))
             transfer.commit()
-            assert transfer.end() == (COMMITTED, ["tree"])
+            ended = transfer.end()
+            assert ended == (COMMITTED, ["tree"]), (ended, transfer.rejected, getattr(transfer, "abort_body", None))
         assert os.readlink(os.path.join(inbox, "tree/link")) == "small"
         assert os.stat(os.path.join(inbox, "tree/again")).st_nlink == 2
         assert open(os.path.join(inbox, "tree/small"), "rb").read() == b"abc" * 100

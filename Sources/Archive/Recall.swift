@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: MIT
+
+package import Codecs
+package import Descriptors
+private import SystemPackage
+
+/// Answers what a sender offers from what the same source delivered before: keeps whole files, copies chunks.
+///
+/// Used by one transfer, one batch after the other. What it hands out was either read and its digest checked, or is a
+/// file that nobody has touched since it was verified and delivered.
+package struct Recall: Sendable {
+    /// What became of one batch of offers.
+    package struct Answer: Sendable {
+        /// Ordinals that need not travel, ascending.
+        package var had: [ClosedRange<UInt64>] = []
+        /// Entries that are kept as they stand.
+        package var kept: [Int] = []
+        /// Bytes that need not travel.
+        package var bytes: UInt64 = 0
+    }
+
+    /// A file whose list agrees with its receipt so far: nothing is copied until it is known whether it is kept.
+    private struct Agreement: Sendable {
+        let path: String
+        let receipt: ReceiptBook.Receipt
+        var itemCount = 0
+        var agrees = true
+    }
+
+    package private(set) var book: ReceiptBook
+    package private(set) var names: NamePlan
+    private var agreements: [Int: Agreement] = [:]
+    /// Held folders of delivered files by path; let go when there are many.
+    private var folders: [String: Directory] = [:]
+
+    package init(book: ReceiptBook, names: NamePlan) {
+        self.book = book
+        self.names = names
+    }
+
+    /// Answers every chunk of the offers, in order. `bench` buffers are lent for copying.
+    package mutating func answer(
+        _ offers: [Offer],
+        staging: Staging,
+        slab: Slab,
+        scratch: Slab,
+        digester: inout Digester
+    ) throws(StagingError) -> Answer {
+        var answer = Answer()
+        for offer in offers {
+            let path = try finalPath(of: offer)
+            var agreement = agreements[offer.entry]
+            if agreement == nil, offer.offset == 0 { agreement = begin(path) }
+            if var found = agreement {
+                let end = found.itemCount + offer.items.count
+                if found.agrees, end <= found.receipt.items.count,
+                    found.receipt.items[found.itemCount..<end].elementsEqual(offer.items)
+                {
+                    found.itemCount = end
+                    if !offer.isLast {
+                        agreements[offer.entry] = found
+                        answer.add(allOf: offer)
+                        continue
+                    }
+                    if end == found.receipt.items.count, found.receipt.mode == offer.place.mode,
+                        found.receipt.modified == offer.place.modified.clamped
+                    {
+                        agreements[offer.entry] = nil
+                        try staging.discard(offer.place)
+                        answer.add(allOf: offer)
+                        answer.kept.append(offer.entry)
+                        continue
+                    }
+                    found.itemCount -= offer.items.count
+                }
+                if found.agrees {
+                    try copyAgreed(found, offer, staging, slab, scratch, &digester)
+                    found.agrees = false
+                }
+                agreement = found
+            }
+            agreements[offer.entry] = offer.isLast ? nil : agreement
+            try copyChunks(of: offer, at: path, to: staging, slab, scratch, &digester, &answer)
+        }
+        return answer
+    }
+
+    /// Path below the inbox that an offered file will have.
+    private mutating func finalPath(of offer: Offer) throws(StagingError) -> String {
+        do throws(SystemError) {
+            let name = try names.choose(
+                offer.top,
+                name: offer.topName.text,
+                isFolder: offer.isTopFolder,
+                book: book
+            )
+            let rest = offer.path.utf8.dropFirst(offer.topName.text.utf8.count)
+            return names.prefix + name + String(decoding: rest, as: UTF8.self)
+        } catch {
+            throw StagingError(error)
+        }
+    }
+
+    /// The agreement that a file begins with: its receipt, if it is still ours.
+    private mutating func begin(_ path: String) -> Agreement? {
+        guard let receipt = book[path], receipt.kind == .file, let status = status(path), receipt.isOf(status)
+        else { return nil }
+        return Agreement(path: path, receipt: receipt)
+    }
+
+    /// Copies what earlier records of this list were promised from the receipt.
+    ///
+    /// The sender was told that these chunks are here: if one is not what it was, the transfer cannot go on.
+    private mutating func copyAgreed(
+        _ agreement: Agreement,
+        _ offer: Offer,
+        _ staging: Staging,
+        _ slab: Slab,
+        _ scratch: Slab,
+        _ digester: inout Digester
+    ) throws(StagingError) {
+        var offset: Int64 = 0
+        for item in agreement.receipt.items.prefix(agreement.itemCount) {
+            if case .chunk(let length, let digest) = item {
+                let place = ReceiptBook.Place(path: agreement.path, offset: offset, length: length)
+                let role = ChunkTarget.Role.part(offset: offset)
+                guard
+                    try copy(
+                        place,
+                        to: ChunkTarget(
+                            entry: offer.entry,
+                            place: offer.place,
+                            length: length,
+                            digest: digest,
+                            role: role
+                        ),
+                        staging,
+                        slab,
+                        scratch,
+                        &digester
+                    )
+                else { throw .integrity(path: agreement.path) }
+            }
+            offset += item.length
+        }
+    }
+
+    private mutating func copyChunks(
+        of offer: Offer,
+        at path: String,
+        to staging: Staging,
+        _ slab: Slab,
+        _ scratch: Slab,
+        _ digester: inout Digester,
+        _ answer: inout Answer
+    ) throws(StagingError) {
+        var ordinal = offer.firstOrdinal
+        var offset = offer.offset
+        let isWhole = offer.isLast && offer.offset == 0 && offer.items.count == 1
+        for item in offer.items {
+            if case .chunk(let length, let digest) = item {
+                if let place = book.place(of: digest), place.length == length {
+                    let target = ChunkTarget(
+                        entry: offer.entry,
+                        place: offer.place,
+                        length: length,
+                        digest: digest,
+                        role: isWhole ? .wholeFile : .part(offset: offset)
+                    )
+                    if try copy(place, to: target, staging, slab, scratch, &digester) {
+                        answer.add(ordinal...ordinal, bytes: UInt64(length))
+                    }
+                }
+                ordinal += 1
+            }
+            offset += item.length
+        }
+    }
+
+    /// Copies one chunk if its file is still ours and the bytes are what they were; false where it must travel.
+    private mutating func copy(
+        _ source: ReceiptBook.Place,
+        to target: ChunkTarget,
+        _ staging: Staging,
+        _ slab: Slab,
+        _ scratch: Slab,
+        _ digester: inout Digester
+    ) throws(StagingError) -> Bool {
+        guard let receipt = book[source.path], let status = status(source.path), receipt.isOf(status),
+            target.length <= slab.capacity, read(source, into: slab, &digester) == target.digest
+        else { return false }
+        let refusal = try slab.withBytes(0..<target.length) { (bytes: RawSpan) throws(StagingError) in
+            try staging.write(target, bytes: bytes, digester: &digester, scratch: scratch)
+        }
+        return refusal == nil
+    }
+
+    /// Digest of the place's bytes, now in the slab; nil where they cannot be read.
+    private mutating func read(_ place: ReceiptBook.Place, into slab: Slab, _ digester: inout Digester) -> Digest? {
+        do {
+            guard let (folder, name) = try folder(of: place.path) else { return nil }
+            let file = try folder.openFile(name)
+            let count = try slab.withMutableBytes(0..<place.length) {
+                (span: inout MutableRawSpan) throws(SystemError) in
+                try file.read(into: &span, at: place.offset)
+            }
+            guard count == place.length else { return nil }
+            return try slab.withBytes(0..<count) { (bytes: RawSpan) throws(CodecError) in
+                try digester.digest(bytes)
+            }
+        } catch {
+            return nil
+        }
+    }
+
+    private mutating func status(_ path: String) -> FileStatus? {
+        do throws(SystemError) {
+            guard let (folder, name) = try folder(of: path) else { return nil }
+            return try folder.statusIfPresent(name)
+        } catch {
+            // Whatever stands there now, it is not what was delivered.
+            return nil
+        }
+    }
+
+    /// The folder that holds a delivered path, walked from the inbox without following links.
+    private mutating func folder(of path: String) throws(SystemError) -> (Directory, String)? {
+        guard let slash = path.lastIndex(of: "/") else { return (names.inbox, path) }
+        let parent = String(path[..<slash])
+        let name = String(path[path.index(after: slash)...])
+        if let held = folders[parent] { return (held, name) }
+        var folder = names.inbox
+        for part in parent.split(separator: "/") {
+            guard try folder.statusIfPresent(String(part))?.kind == .directory else { return nil }
+            folder = try folder.subdirectory(String(part))
+        }
+        if folders.count >= 128 { folders = [:] }
+        folders[parent] = folder
+        return (folder, name)
+    }
+}
+
+extension Recall.Answer {
+    fileprivate mutating func add(_ range: ClosedRange<UInt64>, bytes count: UInt64) {
+        bytes += count
+        if let last = had.last, last.upperBound + 1 == range.lowerBound {
+            had[had.count - 1] = last.lowerBound...range.upperBound
+        } else {
+            had.append(range)
+        }
+    }
+
+    fileprivate mutating func add(allOf offer: Offer) {
+        var chunks: UInt64 = 0
+        var total: UInt64 = 0
+        for case .chunk(let length, _) in offer.items {
+            chunks += 1
+            total += UInt64(length)
+        }
+        if chunks > 0 { add(offer.firstOrdinal...(offer.firstOrdinal + chunks - 1), bytes: total) }
+    }
+}

@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: MIT
+"""The parts of the benchmark. What they keep is the raw numbers of every round."""
+
+import os
+import subprocess
+import sys
+import time
+
+import data
+import measure
+import syscalls
+from measure import Failure
+from rig import Link, compare, empty_folder
+
+PEERS = ["scp", "rsync", "rsync-z1", "rsync-z3", "tar", "tar-zstd1"]
+
+
+def say(text):
+    print("bench: " + text, file=sys.stderr, flush=True)
+
+
+class Bench:
+    """Runs parts; `keep(part, table)` and `keep(part, **numbers)` store what they found as soon as it is known."""
+
+    def __init__(self, rig, options, folders, keep):
+        self.rig, self.options, self.folders, self.keep = rig, options, folders, keep
+        self.rounds = options.rounds
+        self.workloads = data.Workloads(options.size, options.data, folders)
+        self.size = data.SIZES[options.size]
+        self.failures, self.failed = [], []
+
+    def table(self, workload, place, contenders, limit=900):
+        """Rounds of one workload: everyone once in each, in an order that moves on by one from round to round."""
+        source = workload["path"]
+        contenders = [name for name in contenders if name not in self.options.without]
+        rounds = []
+        for number in range(self.rounds):
+            offset = number % len(contenders)
+            measured = {}
+            for contender in contenders[offset:] + contenders[:offset]:
+                try:
+                    measured[contender] = self.once(contender, source, place, limit)
+                except Failure as failure:
+                    self.failures.append(f"{workload['name']}, {place}, {contender}: {failure}")
+                    say("FAILED " + self.failures[-1])
+            rounds.append(measured)
+            say(f"  round {number + 1}: " + ", ".join(
+                f"{name} {measured[name]['seconds']:.2f}" for name in contenders if name in measured))
+        table = {"workload": data.describe(workload), "place": place, "rounds": rounds, "failures": self.failures}
+        self.failed += self.failures
+        self.failures = []
+        return table
+
+    def once(self, contender, source, place, limit):
+        """One run from a clean start; what arrived is compared and removed, neither of which is timed."""
+        rig = self.rig
+        destination = os.path.join(self.folders[place], "dst")
+        if contender == "rtun":
+            rig.start_daemon(destination)
+        else:
+            empty_folder(destination)
+        self.settle(place)
+        try:
+            result, arrived = rig.run(contender, source, destination, limit)
+            compare(source, arrived, rig.memory, rig.plain)
+        finally:
+            if contender == "rtun":
+                rig.stop_daemon()
+            data.remove(destination)
+        return result
+
+    def settle(self, place):
+        """Nothing that went before is still on its way to the disk."""
+        if place == "disk":
+            subprocess.run(["sync", "-f", self.folders["disk"]], check=True, timeout=300)
+
+    def login(self):
+        """What a new ssh connection takes, which every peer makes and rtun does not: median of five, in seconds."""
+        command = self.rig.ssh() + ["rtun-loop", "true"]
+        return round(measure.median(
+            [measure.run(command, self.rig.plain, self.rig.memory).require_success("ssh").seconds for _ in range(5)]), 3)
+
+    # The parts
+
+    def local(self):
+        """Over a real ssh on this machine, in memory and on disk."""
+        rig = self.rig
+        rig.start_tunnel()
+        login = self.login()
+        for name in self.options.only or ["tree", "text", "packed"]:
+            for place in self.options.places:
+                workload = self.workloads.get(name, place)
+                say(f"local: {name} ({workload['files']} files, {workload['bytes'] >> 20} MiB), {place}")
+                self.keep("local", self.table(workload, place, ["rtun"] + PEERS + ["cp"]), login=login)
+                if place == "disk":
+                    self.workloads.drop(name, place)
+        sample = data.in_child(data.make_tree, empty_folder(os.path.join(rig.memory, "sample")),
+                               data.SIZES["small"], self.options.data)
+        inbox = os.path.join(self.folders["disk"], "dst")
+        rig.start_daemon(inbox)
+        counted = syscalls.inspect(rig, sample["path"])
+        if "skipped" not in counted:
+            compare(sample["path"], os.path.join(inbox, "tree"), rig.memory, rig.plain)
+        rig.stop_daemon()
+        data.remove(inbox)
+        self.keep("local", syscalls={"files": sample["files"], "bytes": sample["bytes"], **counted})
+
+    def latency(self):
+        """What the user waits for at the prompt, in milliseconds of the whole process."""
+        rig = self.rig
+        runs = max(20, self.rounds)
+        picture = os.path.join(rig.memory, "plot.png")
+        data.in_child(data.make_png, picture)
+        inbox = os.path.join(self.folders["memory"], "dst")
+        rig.start_tunnel()
+        rig.start_daemon(inbox)
+        series = {}
+
+        def time_series(name, arguments, socket, shows=False, restart_after=None):
+            series[name], seen = [], []
+            for number in range(runs):
+                # The laptop shows ten notifications a minute, then a summary; a new daemon has a new budget.
+                if restart_after and number and number % restart_after == 0:
+                    rig.start_daemon(inbox)
+                    run([rig.binary, "ping"], socket)
+                reached = []
+
+                def watch(start=time.perf_counter()):
+                    rig.wait_until_opened()
+                    reached.append(time.perf_counter() - start)
+
+                outcome = run(arguments, socket, watch if shows else None)
+                series[name].append(round(outcome.seconds * 1000, 3))
+                seen += [round(seconds * 1000, 3) for seconds in reached]
+            if shows:
+                series[name + ", until it is on the screen"] = seen
+            say(f"  {name}: median {measure.median(series[name]):.1f} ms"
+                + (f", on the screen after {measure.median(seen):.1f} ms" if seen else ""))
+
+        def run(arguments, socket, on_start=None):
+            environment = {**rig.on_server, "RTUN_SOCK": socket} if socket else rig.plain
+            return measure.run(arguments, environment, rig.memory, 30, on_start).require_success(arguments[-1])
+
+        say("latency")
+        run([rig.binary, "ping"], rig.remote)
+        time_series("an empty process (true)", ["true"], None)
+        time_series("rtun --version", [rig.binary, "--version"], None)
+        time_series("ping, direct socket", [rig.binary, "ping"], rig.socket)
+        time_series("ping, ssh -R", [rig.binary, "ping"], rig.remote)
+        time_series("notify, ssh -R", [rig.binary, "notify", "done"], rig.remote, True, 8)
+        time_series("view of a 200 KB PNG, ssh -R", [rig.binary, "view", picture], rig.remote, True)
+        rig.stop_daemon()
+        data.remove(inbox)
+        self.keep("latency", milliseconds=series, binary=self.binary())
+
+    def binary(self):
+        """How large the program is without its symbols, and whether it is one static file."""
+        stripped = os.path.join(self.rig.memory, "stripped")
+        size = os.path.getsize(self.rig.binary)
+        try:
+            subprocess.run(["strip", "-o", stripped, self.rig.binary], check=True, timeout=60)
+            size = os.path.getsize(stripped)
+            os.remove(stripped)
+        except (OSError, subprocess.SubprocessError):
+            pass
+        listing = subprocess.run(["readelf", "-l", self.rig.binary], capture_output=True, text=True, timeout=60).stdout
+        return {"stripped_bytes": size, "static": bool(listing) and "INTERP" not in listing}
+
+    def memory(self):
+        """The most memory that either side has at once."""
+        rig = self.rig
+        with open("/proc/meminfo") as file:
+            available = {line.split(":")[0]: int(line.split()[1]) << 10 for line in file}["MemAvailable"]
+        place = "memory" if available > 3 * self.size["huge"] else "disk"
+        say(f"memory: a file of {self.size['huge'] >> 20} MiB, {place}")
+        text = self.workloads.get("text", "memory")
+        path = os.path.join(self.folders[place], "huge.bin")
+        data.in_child(data.make_huge, path, self.size["huge"], text["path"])
+        rig.start_tunnel()
+        try:
+            for workload, where in (
+                ({"name": "huge", "path": path, "files": 1, "bytes": self.size["huge"],
+                  "description": "one file, half text and half random bytes"}, place),
+                (self.workloads.get("tree", "memory"), "memory"),
+            ):
+                result = self.once("rtun", workload["path"], where, 1800)
+                self.keep("memory", {"workload": data.describe(workload), "place": where, "rounds": [{"rtun": result}]},
+                          floor_kib=measure.own_peak_kib())
+                say(f"  {workload['name']}: client {result['peak_client_kib'] >> 10} MiB, "
+                    f"daemon {result['peak_daemon_kib'] >> 10} MiB, {result['seconds']:.1f} s")
+        finally:
+            data.remove(path)
+
+    def many(self):
+        """Whether the time per file stays as it is when there are ten times as many."""
+        rig = self.rig
+        rig.start_tunnel()
+        folder = os.path.join(self.folders["memory"], "many")
+        for count in self.size["many"]:
+            data.in_child(data.make_many, empty_folder(folder), count)
+            say(f"many: {count} files")
+            workload = {"name": f"many-{count}", "path": folder, "files": count, "bytes": 0, "description": "files of one line"}
+            rounds = []
+            for _ in range(max(1, self.rounds // 2)):
+                rounds.append({"rtun": self.once("rtun", folder, "memory", 1800)})
+                result = rounds[-1]["rtun"]
+                say(f"  {result['seconds']:.2f} s, client {result['peak_client_kib'] >> 10} MiB, "
+                    f"daemon {result['peak_daemon_kib'] >> 10} MiB")
+            self.keep("many", {"workload": data.describe(workload), "place": "memory", "rounds": rounds})
+        data.remove(folder)
+
+    def again(self):
+        """The same tree once more, after one per cent of its files has changed."""
+        rig = self.rig
+        rig.start_tunnel()
+        source = dict(self.workloads.get("tree", "memory"))
+        folder = os.path.join(self.folders["memory"], "again")
+        inbox, mirror = (os.path.join(self.folders["memory"], name) for name in ("dst", "mirror"))
+        rounds = []
+        say("again: 1 % of the files changed")
+        for number in range(self.rounds):
+            empty_folder(folder)
+            path = os.path.join(folder, "tree")
+            subprocess.run(["cp", "-a", source["path"], path], check=True, timeout=900)
+            rig.start_daemon(inbox)
+            empty_folder(mirror)
+            first, _ = rig.run("rtun", path, inbox)
+            rig.run("rsync", path, mirror)
+            changed = data.in_child(data.change_some, path, 0.01, number + 1)
+            measured = {}
+            for contender in ("rtun", "rsync") if number % 2 == 0 else ("rsync", "rtun"):
+                result, arrived = rig.run(contender, path, inbox if contender == "rtun" else mirror)
+                if contender == "rtun":
+                    # Until the product merges, what comes again gets a name of its own.
+                    result["merged"] = not os.path.exists(arrived + " (2)")
+                    result["first_seconds"] = first["seconds"]
+                    arrived = arrived if result["merged"] else arrived + " (2)"
+                compare(path, arrived, rig.memory, rig.plain)
+                measured[contender] = result
+            rounds.append(measured)
+            say(f"  round {number + 1}: {changed} changed, rtun {measured['rtun']['seconds']:.2f}, "
+                f"rsync {measured['rsync']['seconds']:.2f}"
+                + ("" if measured["rtun"]["merged"] else " (rtun sent everything again, to a new name)"))
+            rig.stop_daemon()
+        for used in (folder, inbox, mirror):
+            data.remove(used)
+        self.keep("again", {"workload": data.describe(source), "place": "memory", "rounds": rounds})
+
+    def over_link(self, name, workload, contenders, rate, round_trip):
+        rig = self.rig
+        rig.start_tunnel(Link(rig, rate, round_trip))
+        say(f"{name}: {workload['name']} ({workload['bytes'] >> 20} MiB) at {rate} Mbit/s, {round_trip} ms")
+        login = self.login()
+        table = self.table(workload, "memory", contenders, 1800)
+        table["link"] = {"mbit": rate, "round_trip_ms": round_trip, "login": login}
+        rig.stop_tunnel()
+        self.keep(name, table)
+
+    def slow(self):
+        """A home line: 100 Mbit/s, 50 ms."""
+        self.over_link("slow", self.workloads.get("tree", "memory"),
+                       ["rtun", "rsync-z1", "rsync-z3", "tar-zstd1", "tar-zstd9"], 100, 50)
+
+    def far(self):
+        """A fast line to another continent: 1 Gbit/s, 100 ms."""
+        self.over_link("far", self.workloads.get("packed", "memory"), ["rtun", "scp", "rsync", "tar"], 1000, 100)
+
+
+PARTS = ["local", "latency", "memory", "again", "slow", "far", "many"]
