@@ -92,7 +92,7 @@ package struct Publication {
                         path,
                         ReceiptBook.Receipt(
                             kind: kind == .hardLink ? .file : kind,
-                            status: status,
+                            identity: FileIdentity(status),
                             mode: UInt32(index.entries[entry].mode),
                             items: items[index.hardLinks[entry] ?? entry] ?? []
                         )

@@ -17,6 +17,8 @@ package struct Recall: Sendable {
         package var kept: [Int] = []
         /// Bytes that need not travel.
         package var bytes: UInt64 = 0
+        /// Chunks that stand in staging now, to be journalled with the next sync.
+        package var staged: [ChunkTarget] = []
     }
 
     /// A file whose list agrees with its receipt so far: nothing is copied until it is known whether it is kept.
@@ -27,14 +29,25 @@ package struct Recall: Sendable {
         var agrees = true
     }
 
+    /// A file that was moved here from the staging of an earlier transfer.
+    private struct Adopted: Sendable {
+        let chunks: [Int64: Journal.Chunk]
+        /// Nobody has touched it since its last journal record; else every chunk is hashed again when it is offered.
+        let isUntouched: Bool
+    }
+
     package private(set) var book: ReceiptBook
+    /// Staging of earlier transfers of this source that did not end.
+    package let donors: [Donor]
+    private var adopted: [Int: Adopted] = [:]
     package private(set) var names: NamePlan
     private var agreements: [Int: Agreement] = [:]
     /// Held folders of delivered files by path; let go when there are many.
     private var folders: [String: Directory] = [:]
 
-    package init(book: ReceiptBook, names: NamePlan) {
+    package init(book: ReceiptBook, donors: [Donor], names: NamePlan) {
         self.book = book
+        self.donors = donors
         self.names = names
     }
 
@@ -63,7 +76,7 @@ package struct Recall: Sendable {
                         continue
                     }
                     if end == found.receipt.items.count, found.receipt.mode == offer.place.mode,
-                        found.receipt.modified == offer.place.modified.clamped
+                        found.receipt.identity.modified == offer.place.modified.clamped
                     {
                         agreements[offer.entry] = nil
                         try staging.discard(offer.place)
@@ -80,7 +93,9 @@ package struct Recall: Sendable {
                 agreement = found
             }
             agreements[offer.entry] = offer.isLast ? nil : agreement
-            try copyChunks(of: offer, at: path, to: staging, slab, scratch, &digester, &answer)
+            if offer.offset == 0 { adopted[offer.entry] = try adopt(offer, staging, slab, &digester) }
+            defer { if offer.isLast { adopted[offer.entry] = nil } }
+            try findChunks(of: offer, to: staging, slab, scratch, &digester, &answer)
         }
         return answer
     }
@@ -145,32 +160,50 @@ package struct Recall: Sendable {
         }
     }
 
-    private mutating func copyChunks(
-        of offer: Offer,
-        at path: String,
-        to staging: Staging,
-        _ slab: Slab,
-        _ scratch: Slab,
-        _ digester: inout Digester,
+    /// Takes the file of that path over from a donor, if a chunk that is offered stands in it.
+    private func adopt(
+        _ offer: Offer, _ staging: Staging, _ slab: Slab, _ digester: inout Digester
+    ) throws(StagingError) -> Adopted? {
+        for donor in donors {
+            guard let found = donor.file(at: offer.path) else { continue }
+            var offset: Int64 = 0
+            var isUseful = false
+            for item in offer.items {
+                if case .chunk(let length, let digest) = item, let chunk = found.journalled.chunks[offset] {
+                    isUseful = isUseful || (chunk == Journal.Chunk(length: length, digest: digest))
+                }
+                offset += item.length
+            }
+            guard isUseful else { continue }
+            guard try staging.adopt(found, path: offer.path, as: offer.place, size: offer.size) else { continue }
+            return Adopted(chunks: found.journalled.chunks, isUntouched: found.isUntouched)
+        }
+        return nil
+    }
+
+    /// Answers chunk by chunk: from the adopted file in its place, else from what was delivered.
+    private mutating func findChunks(
+        of offer: Offer, to staging: Staging, _ slab: Slab, _ scratch: Slab, _ digester: inout Digester,
         _ answer: inout Answer
     ) throws(StagingError) {
+        let file = adopted[offer.entry]
         var ordinal = offer.firstOrdinal
         var offset = offer.offset
         let isWhole = offer.isLast && offer.offset == 0 && offer.items.count == 1
         for item in offer.items {
             if case .chunk(let length, let digest) = item {
-                if let place = book.place(of: digest), place.length == length {
-                    let target = ChunkTarget(
-                        entry: offer.entry,
-                        place: offer.place,
-                        length: length,
-                        digest: digest,
-                        role: isWhole ? .wholeFile : .part(offset: offset)
-                    )
-                    if try copy(place, to: target, staging, slab, scratch, &digester) {
-                        answer.add(ordinal...ordinal, bytes: UInt64(length))
-                    }
+                let target = ChunkTarget(
+                    entry: offer.entry, place: offer.place, length: length, digest: digest,
+                    role: isWhole && file == nil ? .wholeFile : .part(offset: offset))
+                var isHad = false
+                if file?.chunks[offset] == Journal.Chunk(length: length, digest: digest) {
+                    isHad = file?.isUntouched == true
+                    if !isHad { isHad = try staging.digest(of: target, slab: slab, digester: &digester) == digest }
+                } else if let place = book.place(of: digest), place.length == length {
+                    isHad = try copy(place, to: target, staging, slab, scratch, &digester)
+                    if isHad { answer.staged.append(target) }
                 }
+                if isHad { answer.add(ordinal...ordinal, bytes: UInt64(length)) }
                 ordinal += 1
             }
             offset += item.length

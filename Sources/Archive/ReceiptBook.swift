@@ -10,8 +10,7 @@ private import SystemPackage
 package struct ReceiptBook: Sendable {
     /// Name of the folder in the inbox that holds all books.
     package static let folderName = ".rtun-receipts"
-    private static let magic = Array("RTUNRCPT".utf8)
-    private static let version: UInt32 = 1
+    private static let log = CheckedLog(magic: "RTUNRCPT", version: 1)
     /// Bytes of a book that is still read; beyond it nothing is known.
     private static let sizeLimit = 512 << 20
     /// Records of one batch.
@@ -20,54 +19,25 @@ package struct ReceiptBook: Sendable {
     /// One delivered name.
     package struct Receipt: Sendable, Hashable {
         package let kind: EntryRecord.Kind
-        /// The identity after publishing.
-        package let inode: UInt64
-        package let size: Int64
-        package let modified: Timestamp
-        package let changed: Timestamp
+        /// After publishing.
+        package let identity: FileIdentity
         /// As the sender said it.
         package let mode: UInt32
         package let items: [ChunksRecord.Item]
 
-        package init(kind: EntryRecord.Kind, status: FileStatus, mode: UInt32, items: [ChunksRecord.Item]) {
-            self.init(
-                kind: kind,
-                inode: status.inode,
-                size: status.size,
-                modified: status.modified,
-                changed: status.changed,
-                mode: mode,
-                items: items
-            )
-        }
-
-        fileprivate init(
-            kind: EntryRecord.Kind,
-            inode: UInt64,
-            size: Int64,
-            modified: Timestamp,
-            changed: Timestamp,
-            mode: UInt32,
-            items: [ChunksRecord.Item]
-        ) {
+        package init(kind: EntryRecord.Kind, identity: FileIdentity, mode: UInt32, items: [ChunksRecord.Item]) {
             self.kind = kind
-            self.inode = inode
-            self.size = size
-            self.modified = modified
-            self.changed = changed
+            self.identity = identity
             self.mode = mode
             self.items = items
         }
 
-        /// True where nobody has touched the name since it was delivered.
-        ///
-        /// The change time also moves when rtun itself renames or links the file.
+        /// True where nobody has touched the name since it was delivered; of a folder only the inode counts.
         package func isOf(_ status: FileStatus, ignoringChangeTime: Bool = false) -> Bool {
             switch (kind, status.kind) {
-            case (.folder, .directory): inode == status.inode
+            case (.folder, .directory): identity.inode == status.inode
             case (.file, .file), (.symlink, .symlink):
-                inode == status.inode && size == status.size && modified == status.modified
-                    && (ignoringChangeTime || changed == status.changed)
+                identity.matches(status, ignoringChangeTime: ignoringChangeTime)
             default: false
             }
         }
@@ -91,17 +61,17 @@ package struct ReceiptBook: Sendable {
 
     package var isEmpty: Bool { receipts.isEmpty }
 
-    /// Opens the book of a source, which need not exist.
-    package init(in inbox: Directory, label: String, sourceKey: [UInt8]) throws(StagingError) {
-        let digest: Digest
-        do throws(CodecError) {
-            digest = try (Array(label.utf8) + [0] + sourceKey).withSpan { (span: RawSpan) throws(CodecError) in
-                try Digest(of: span)
-            }
-        } catch {
-            throw .codec(error.description)
+    /// The name under which a source is filed, 32 hex digits: SHA-256 of the label, a NUL and its key.
+    package static func sourceName(label: String, sourceKey: [UInt8]) throws(CodecError) -> String {
+        let digest = try (Array(label.utf8) + [0] + sourceKey).withSpan { (span: RawSpan) throws(CodecError) in
+            try Digest(of: span)
         }
-        name = String(digest.description.prefix(32))
+        return String(digest.description.prefix(32))
+    }
+
+    /// Opens the book of a source, which need not exist.
+    package init(in inbox: Directory, sourceName: String) throws(StagingError) {
+        name = sourceName
         do throws(SystemError) {
             folder = try inbox.openOrMakeDirectory(Self.folderName)
             try load()
@@ -121,25 +91,29 @@ package struct ReceiptBook: Sendable {
     package mutating func append(_ added: [(path: String, receipt: Receipt)]) throws(StagingError) {
         guard !isForeign, !added.isEmpty else { return }
         for (path, receipt) in added { note(path, receipt) }
+        let isFull = supersededCount > receipts.count
+        let bytes: [UInt8]
+        do throws(CodecError) {
+            bytes = try isFull
+                ? Self.encode(receipts.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }, isNew: true)
+                : Self.encode(added, isNew: validBytes == 0)
+        } catch {
+            throw .codec(error.description)
+        }
         do throws(SystemError) {
-            if supersededCount > receipts.count {
-                try rewrite()
+            if isFull {
+                try rewrite(bytes)
             } else {
-                try extend(added)
+                try extend(bytes)
             }
         } catch {
             throw StagingError(error)
         }
     }
 
-    private mutating func extend(_ added: [(path: String, receipt: Receipt)]) throws(SystemError) {
-        if validBytes == 0, try folder.statusIfPresent(name) == nil {
-            try folder.createFile(name).close()
-        }
+    private mutating func extend(_ bytes: [UInt8]) throws(SystemError) {
+        if try folder.statusIfPresent(name) == nil { try folder.createFile(name).close() }
         let file = try folder.openFile(name, writable: true)
-        var bytes: [UInt8] = []
-        if validBytes == 0 { bytes = Self.header }
-        Self.encode(added, to: &bytes)
         try file.truncate(to: validBytes)
         try Self.write(bytes, to: file, at: validBytes)
         try file.synchronize()
@@ -149,12 +123,10 @@ package struct ReceiptBook: Sendable {
     }
 
     /// Writes the book anew, without what was superseded, beside the old one, and renames it.
-    private mutating func rewrite() throws(SystemError) {
+    private mutating func rewrite(_ bytes: [UInt8]) throws(SystemError) {
         let draft = name + ".new"
         if try folder.statusIfPresent(draft) != nil { try folder.removeFile(draft) }
         let file = try folder.createFile(draft)
-        var bytes = Self.header
-        Self.encode(receipts.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }, to: &bytes)
         try Self.write(bytes, to: file, at: 0)
         try file.synchronize()
         try file.close()
@@ -162,12 +134,6 @@ package struct ReceiptBook: Sendable {
         try folder.synchronize()
         validBytes = Int64(bytes.count)
         supersededCount = 0
-    }
-
-    private static var header: [UInt8] {
-        var bytes = magic
-        bytes.append(u32: version)
-        return bytes
     }
 
     private static func write(
@@ -178,18 +144,18 @@ package struct ReceiptBook: Sendable {
         try bytes.withSpan { (span: RawSpan) throws(SystemError) in try file.writeAll(span, at: offset) }
     }
 
-    private static func encode(_ added: [(path: String, receipt: Receipt)], to output: inout [UInt8]) {
+    private static func encode(
+        _ added: [(path: String, receipt: Receipt)], isNew: Bool
+    ) throws(CodecError) -> [UInt8] {
+        var output = isNew ? log.header : []
         var batch: [UInt8] = []
         for (position, entry) in added.enumerated() {
             entry.receipt.encode(path: entry.path, to: &batch)
             guard batch.count >= batchBytes || position == added.count - 1 else { continue }
-            // A digest that cannot be computed leaves a batch that no reader takes.
-            let digest = batch.withSpan { try? Digest(of: $0) }
-            output.append(u32: UInt32(batch.count))
-            if let digest { output.append(digest: digest) }
-            output.append(contentsOf: batch)
+            try log.encode(batch: batch, to: &output)
             batch = []
         }
+        return output
     }
 
     // MARK: - Reading
@@ -201,28 +167,14 @@ package struct ReceiptBook: Sendable {
             isForeign = true
             return
         }
-        bytes.withSpan { parse($0) }
-    }
-
-    private mutating func parse(_ span: RawSpan) {
-        var reader = ByteReader(span)
-        guard (try? reader.take(Self.magic.count).copy) == Self.magic, let found = try? reader.u32() else { return }
-        guard found == Self.version else {
-            isForeign = true
-            return
-        }
-        while !reader.isAtEnd {
-            validBytes = Int64(span.byteCount - reader.remaining)
-            guard let length = try? reader.u32(), let digest = try? reader.digest(),
-                let batch = try? reader.take(Int(length)), (try? Digest(of: batch)) == digest
-            else { return }
-            var records = ByteReader(batch)
-            while !records.isAtEnd {
-                guard let (path, receipt) = try? Receipt.decode(from: &records) else { return }
+        let reading = bytes.withSpan { span in
+            Self.log.read(span) { reader throws(FormatError) in
+                let (path, receipt) = try Receipt.decode(from: &reader)
                 note(path, receipt)
             }
         }
-        validBytes = Int64(span.byteCount)
+        validBytes = reading.validBytes
+        isForeign = reading.isForeign
     }
 
     private mutating func note(_ path: String, _ receipt: Receipt) {
@@ -241,12 +193,7 @@ extension ReceiptBook.Receipt {
     fileprivate func encode(path: String, to output: inout [UInt8]) {
         output.append(kind.rawValue)
         output.append(text: path)
-        output.append(varint: inode)
-        output.append(varint: UInt64(max(0, size)))
-        for time in [modified, changed] {
-            output.append(svarint: time.seconds)
-            output.append(varint: UInt64(max(0, time.nanoseconds)))
-        }
+        identity.encode(to: &output)
         output.append(varint: UInt64(mode))
         output.append(varint: UInt64(items.count))
         for item in items { item.encode(to: &output) }
@@ -258,33 +205,11 @@ extension ReceiptBook.Receipt {
         guard let kind = EntryRecord.Kind(rawValue: try reader.u8()) else { throw FormatError("kind of a receipt") }
         // Destination folders and the entry's own path.
         let path = try reader.text("path", atMost: 2 * ArchiveLimits.pathBytes)
-        let inode = try reader.varint("inode")
-        let size = Int64(try reader.varint("size", atMost: UInt64(Int64.max)))
-        let modified = try Timestamp(from: &reader)
-        let changed = try Timestamp(from: &reader)
+        let identity = try FileIdentity(from: &reader)
         let mode = UInt32(try reader.varint("mode", atMost: 0o7777))
         let count = try reader.varint("items", atMost: UInt64(reader.remaining))
         var items: [ChunksRecord.Item] = []
         for _ in 0..<count { items.append(try ChunksRecord.Item(from: &reader)) }
-        return (
-            path,
-            ReceiptBook.Receipt(
-                kind: kind,
-                inode: inode,
-                size: size,
-                modified: modified,
-                changed: changed,
-                mode: mode,
-                items: items
-            )
-        )
-    }
-}
-
-extension Timestamp {
-    fileprivate init(from reader: inout ByteReader) throws(FormatError) {
-        let seconds = try reader.svarint("seconds")
-        let nanoseconds = try reader.varint("nanoseconds", atMost: 999_999_999)
-        self.init(seconds: seconds, nanoseconds: Int32(nanoseconds))
+        return (path, ReceiptBook.Receipt(kind: kind, identity: identity, mode: mode, items: items))
     }
 }

@@ -26,6 +26,7 @@ package final class Staging: Sendable {
     private let folder: Directory
     package let tree: Directory
     private let manifest: OwnedDescriptor
+    private let journal: OwnedDescriptor
     private let lock: OwnedDescriptor
     private let isOwner: Bool
     private let folders: FolderHandles
@@ -39,6 +40,8 @@ package final class Staging: Sendable {
             folder = try home.subdirectory(name)
             lock = try folder.createFile("lock")
             manifest = try folder.createFile("manifest")
+            journal = try folder.openForAppending(Journal.fileName)
+            try Self.write(Journal.log.header, to: journal)
             try folder.makeDirectory("tree")
             tree = try folder.subdirectory("tree")
             folders = FolderHandles(root: tree)
@@ -63,25 +66,28 @@ package final class Staging: Sendable {
         throw SystemError(errno: .noSuchFileOrDirectory, call: "mkdirat", name: name)
     }
 
-    /// Removes what daemons that died have left: staging folders whose lock nobody holds.
-    package static func removeAbandoned(in destination: Directory) {
-        guard let home = try? destination.subdirectory(partFolderName), let entries = try? home.entries() else {
-            return
-        }
+    private static func write(_ bytes: [UInt8], to file: borrowing OwnedDescriptor) throws(SystemError) {
+        try bytes.withSpan { (span: RawSpan) throws(SystemError) in try file.writeAll(span) }
+    }
+
+    /// Removes staging folders whose lock nobody holds and that have not changed for `age` seconds.
+    package static func removeAbandoned(in destination: Directory, olderThan age: Int64) {
+        guard let home = try? destination.subdirectory(partFolderName), let entries = try? home.entries() else { return }
+        let oldest = Timestamp.now().seconds - age
         for entry in entries {
-            guard let name = String(validating: entry.name, as: UTF8.self), isAbandoned(name, in: home) else {
-                continue
-            }
+            guard let name = String(validating: entry.name, as: UTF8.self), isAbandoned(name, in: home, since: oldest)
+            else { continue }
             try? home.removeTree(name)
         }
         try? destination.removeDirectory(partFolderName)
     }
 
-    private static func isAbandoned(_ name: String, in home: Directory) -> Bool {
+    private static func isAbandoned(_ name: String, in home: Directory, since oldest: Int64) -> Bool {
         do throws(SystemError) {
             let folder = try home.subdirectory(name)
             // One that has no lock yet was left while it was being made.
             guard try folder.statusIfPresent("lock") != nil else { return true }
+            if let status = try folder.statusIfPresent(Journal.fileName), status.modified.seconds > oldest { return false }
             return try folder.openFile("lock", writable: true).lockExclusively()
         } catch {
             return false
@@ -222,6 +228,85 @@ package final class Staging: Sendable {
     /// The staged folder of an entry, for moving it to its final place; nil where none was made.
     func stagedFolder(of entry: Int) throws(SystemError) -> Directory? {
         try folders.handle(of: entry)
+    }
+
+    /// Takes over a file of another staging folder, with what its journal says of it, as the file of `place`.
+    ///
+    /// Journalled here before it moves, with the identity that it had, which will not match: killed in between, its
+    /// chunks are hashed again. Behind the move an untouched file is journalled with its new identity.
+    func adopt(
+        _ found: Donor.Found, path: String, as place: FilePlace, size: Int64?
+    ) throws(StagingError) -> Bool {
+        do throws(SystemError) {
+            guard let holder = try folders.handle(of: place.folder) else { return false }
+            try append(path, found.journalled.identity, found.journalled.chunks)
+            // What records made of it so far is an empty file.
+            if try holder.statusIfPresent(place.name.text) != nil { try holder.removeFile(place.name.text) }
+            try found.folder.renameWithoutReplacing(found.name, to: place.name.text, in: holder)
+            let file = try holder.openFile(place.name.text, writable: true)
+            if let size { try file.truncate(to: size) }
+            try finishMetadata(of: file, place)
+            if found.isUntouched { try append(path, FileIdentity(try file.status()), [:]) }
+            try file.close()
+            return true
+        } catch {
+            throw StagingError(error)
+        }
+    }
+
+    private func append(
+        _ path: String, _ identity: FileIdentity, _ chunks: [Int64: Journal.Chunk]
+    ) throws(SystemError) {
+        var record: [UInt8] = []
+        Journal.encode(path, identity, chunks, to: &record)
+        try write(journalBatch: record)
+    }
+
+    private func write(journalBatch batch: [UInt8]) throws(SystemError) {
+        var bytes: [UInt8] = []
+        do throws(CodecError) {
+            try Journal.log.encode(batch: batch, to: &bytes)
+        } catch {
+            // Without a digest there is no record; it costs sending again, nothing else.
+            return
+        }
+        try Self.write(bytes, to: journal)
+    }
+
+    /// Digest of a chunk as it stands in staging; nil where it cannot be read.
+    func digest(of target: ChunkTarget, slab: Slab, digester: inout Digester) throws(StagingError) -> Digest? {
+        do throws(SystemError) {
+            guard let holder = try folders.handle(of: target.place.folder) else { return nil }
+            let file = try holder.openFile(target.place.name.text)
+            let result = try digest(
+                of: file, from: target.offset, count: target.length, &digester, slab)
+            guard case .success(let digest) = result else { return nil }
+            return digest
+        } catch {
+            throw StagingError(error)
+        }
+    }
+
+    /// Records chunks whose bytes a sync has just covered, and syncs the record: then they may be acknowledged.
+    package func journal(_ chunks: [(path: String, targets: [ChunkTarget])]) throws(StagingError) {
+        var batch: [UInt8] = []
+        do throws(SystemError) {
+            for (path, targets) in chunks {
+                guard let place = targets.first?.place, let holder = try folders.handle(of: place.folder),
+                    let status = try holder.statusIfPresent(place.name.text)
+                else { continue }
+                var written: [Int64: Journal.Chunk] = [:]
+                for target in targets {
+                    written[target.offset] = Journal.Chunk(length: target.length, digest: target.digest)
+                }
+                Journal.encode(path, FileIdentity(status), written, to: &batch)
+            }
+            guard !batch.isEmpty else { return }
+            try write(journalBatch: batch)
+            try journal.synchronize()
+        } catch {
+            throw StagingError(error)
+        }
     }
 
     /// Makes everything written so far durable: the order before an acknowledgement.

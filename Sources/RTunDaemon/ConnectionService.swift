@@ -91,11 +91,11 @@ package struct ConnectionService: Sendable {
             displayName: configuration.displayName,
             label: Self.plainLabel
         )
-        let book = try await book(for: messages, hello)
-        welcome.isKnown = book?.isEmpty == false
+        let memory = try await memory(for: messages, hello)
+        welcome.isKnown = memory?.isEmpty == false
         var answerer = Answerer(connection: stream.connection, welcome: welcome)
         if messages.count > 1 {
-            try await serve(messages[1], hello, book, stream, &answerer)
+            try await serve(messages[1], hello, memory, stream, &answerer)
             return
         }
         try await answerer.welcomeAlone()
@@ -106,25 +106,23 @@ package struct ConnectionService: Sendable {
         }
         timer.cancel()
         let request = try raw.decoded()
-        try await serve(request, hello, book, stream, &answerer)
+        try await serve(request, hello, memory, stream, &answerer)
     }
 
-    /// What the source delivered before, for a dialogue that may become a send; nil where it does not say who it is.
-    private func book(for messages: [Message], _ hello: Hello) async throws -> ReceiptBook? {
+    /// What is known of the source, for a dialogue that may become a send; nil where it does not say who it is.
+    private func memory(for messages: [Message], _ hello: Hello) async throws -> SourceMemory? {
         if messages.count > 1 {
             guard case .open(let open) = messages[1], open.purpose == .send else { return nil }
         }
         guard let key = hello.sourceKey else { return nil }
         let folder = inbox.directory
-        return try await workshop.run {
-            try ReceiptBook(in: folder, label: Self.plainLabel, sourceKey: key)
-        }
+        return try await workshop.run { try SourceMemory(in: folder, label: Self.plainLabel, sourceKey: key) }
     }
 
     private func serve(
         _ request: Message,
         _ hello: Hello,
-        _ book: ReceiptBook?,
+        _ memory: SourceMemory?,
         _ stream: MessageStream,
         _ answerer: inout Answerer
     ) async throws {
@@ -146,7 +144,7 @@ package struct ConnectionService: Sendable {
                 )
             )
             try await answerer.answer(.notified(outcome))
-        case .open(let open): try await receive(open, hello, book, stream, &answerer)
+        case .open(let open): try await receive(open, hello, memory, stream, &answerer)
         case .attach(let attach): try await join(attach, stream, &answerer)
         default: throw FormatError("a message that is no request")
         }
@@ -166,16 +164,22 @@ package struct ConnectionService: Sendable {
     private func receive(
         _ open: OpenRequest,
         _ hello: Hello,
-        _ book: ReceiptBook?,
+        _ memory: SourceMemory?,
         _ stream: MessageStream,
         _ answerer: inout Answerer
     ) async throws {
         let inbox = inbox
         let staging: Staging
+        let donors: [Donor]
         do {
-            staging = try await workshop.run {
+            (staging, donors) = try await workshop.run {
                 try inbox.check(open.destination)
-                return try Staging(in: inbox.directory, name: open.transfer.description)
+                let transfer = open.transfer.description
+                // Taken before the new folder is made, which is none of them.
+                let donors = memory?.takeDonors() ?? []
+                return (
+                    try Staging(in: inbox.directory, name: memory?.stagingName(transfer) ?? transfer), donors
+                )
             }
         } catch {
             logger.error("a transfer cannot begin: \(error)")
@@ -183,8 +187,10 @@ package struct ConnectionService: Sendable {
             return
         }
         let delivery = delivery
-        let recall = book.map {
-            Recall(book: $0, names: NamePlan(inbox: inbox.directory, destination: open.destination))
+        let recall = memory.map {
+            Recall(
+                book: $0.book, donors: donors,
+                names: NamePlan(inbox: inbox.directory, destination: open.destination))
         }
         let receiver = try Receiver(
             staging: staging,
@@ -221,6 +227,7 @@ package struct ConnectionService: Sendable {
             let committed = try await receiver.run(stream)
             await registry.remove(open.transfer)
             await discard(staging)
+            for donor in donors { donor.remove() }
             logger.info(
                 "received",
                 metadata: [
@@ -232,8 +239,22 @@ package struct ConnectionService: Sendable {
             )
         } catch {
             await registry.remove(open.transfer)
-            await discard(staging)
+            if memory != nil, open.purpose == .send, Self.canGoOn(after: error) {
+                await receiver.salvage()
+            } else {
+                await discard(staging)
+            }
             logRefusal("transfer \(open.transfer) ended: \(error)")
+        }
+    }
+
+    /// True where the same send may come again and go on: its staging stays, and is collected after some days.
+    private static func canGoOn(after error: any Error) -> Bool {
+        switch error {
+        case TransferError.linkLost, TransferError.silence, TransferError.peer: true
+        case TransferError.local(let abort): abort.code == .stopping || abort.code == .timeout
+        case StagingError.diskFull, StagingError.readOnly, StagingError.changedMeanwhile: true
+        default: false
         }
     }
 

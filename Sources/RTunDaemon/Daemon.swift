@@ -14,6 +14,9 @@ private import UnixSignals
 /// One event loop does the socket I/O, a `Workshop` the blocking work. Peers come through `socket`; administration
 /// comes through `control`, a socket that is never forwarded.
 package struct Daemon: Sendable {
+    /// Seconds that an unfinished transfer is kept.
+    private static let stagingLifetime: Int64 = 7 * 86_400
+
     private let configuration: DaemonConfiguration
     private let logger: Logger
     private let logFile: LogFile
@@ -50,7 +53,7 @@ package struct Daemon: Sendable {
         )
         let stop = StopSignal()
         delivery.removeOldViews()
-        Staging.removeAbandoned(in: inbox.directory)
+        Staging.removeAbandoned(in: inbox.directory, olderThan: Self.stagingLifetime)
 
         let peers = try await Self.listen(on: socket, group)
         let administrators = try await Self.listen(on: control, group)

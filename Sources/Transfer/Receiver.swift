@@ -216,6 +216,7 @@ package actor Receiver {
         _ = await workshop.benches.put(bench)
         recall = result.recall
         let have = machine.take(result.answer)
+        if machine.hasVerified { firstVerified = firstVerified ?? .now() }
         // A message holds 5,000 ranges; more are cut over several, the last one carrying what is answered.
         var ranges = have.ranges[...]
         while ranges.count > 5_000 {
@@ -280,17 +281,40 @@ package actor Receiver {
     /// Syncs what is verified and acknowledges it, beside the receiving of what comes next.
     private func syncWhenDue() async throws {
         while true {
-            try await wait { self.isSyncDue && self.machine.verifiedBytes > 0 }
-            let bytes = machine.verifiedBytes
-            let frames = machine.takeVerified()
-            firstVerified = nil
-            isSyncDue = machine.hasCommit
-            let staging = staging
-            try await workshop.serial.runIfActive { try staging.synchronize() }
-            let ranges = machine.markDurable(frames, bytes: bytes)
-            lastSpoken = .now()
-            try await control.send(.durable(ranges))
-            wake()
+            try await wait { self.isSyncDue && self.machine.hasVerified }
+            try await sync()
+        }
+    }
+
+    /// Data → sync → journal → sync of the journal → acknowledgement.
+    private func sync() async throws {
+        let bytes = machine.verifiedBytes
+        let (frames, chunks) = machine.takeVerified()
+        firstVerified = nil
+        isSyncDue = machine.hasCommit
+        let staging = staging
+        try await workshop.serial.runIfActive {
+            try staging.synchronize()
+            try staging.journal(chunks)
+        }
+        let ranges = machine.markDurable(frames, bytes: bytes)
+        lastSpoken = .now()
+        if !ranges.isEmpty { try await control.send(.durable(ranges)) }
+        wake()
+    }
+
+    /// After a failure: what is verified is journalled, so that the next attempt need not hash it again.
+    package func salvage() async {
+        guard machine.hasVerified else { return }
+        let (_, chunks) = machine.takeVerified()
+        let staging = staging
+        do {
+            try await workshop.serial.runIfActive {
+                try staging.synchronize()
+                try staging.journal(chunks)
+            }
+        } catch {
+            // It costs hashing or sending again, nothing else.
         }
     }
 

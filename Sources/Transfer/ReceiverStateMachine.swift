@@ -14,8 +14,9 @@ package struct ReceiverStateMachine: Sendable {
     private var inWork: [UInt64: Int] = [:]
     private var finishedFrames: UInt64 = 0
     private var highestFrame: UInt64?
-    /// Verified, waiting for a sync: frame number and raw bytes.
-    private var verified: [(number: UInt64, bytes: Int)] = []
+    /// Verified, waiting for a sync: numbers of frames, and all chunks that are to be journalled.
+    private var verified: [UInt64] = []
+    private var verifiedTargets: [ChunkTarget] = []
     package private(set) var verifiedBytes = 0
     private var commit: Commit?
     /// Chunks listed by records whose steps are done in staging: frames may be written up to here.
@@ -55,6 +56,7 @@ package struct ReceiverStateMachine: Sendable {
     package mutating func take(_ answer: Recall.Answer) -> Have {
         index.satisfy(answer.had)
         for entry in answer.kept { index.keep(entry) }
+        verifiedTargets.append(contentsOf: answer.staged)
         return Have(answered: index.listedChunks, ranges: answer.had)
     }
 
@@ -84,8 +86,12 @@ package struct ReceiverStateMachine: Sendable {
     package mutating func finish(_ frame: FrameHeader, targets: [ChunkTarget], refused: Set<Int>) {
         guard let bytes = inWork.removeValue(forKey: frame.number) else { return }
         for entry in refused { index.refuse(entry) }
-        for target in targets where !refused.contains(target.entry) { index.complete(target) }
-        verified.append((frame.number, bytes))
+        for target in targets where !refused.contains(target.entry) {
+            if case .drop = target.role { continue }
+            index.complete(target)
+            verifiedTargets.append(target)
+        }
+        verified.append(frame.number)
         verifiedBytes += bytes
         finishedFrames += 1
     }
@@ -97,13 +103,21 @@ package struct ReceiverStateMachine: Sendable {
     /// True while a frame is being written: RETRACT waits for that.
     package var isWriting: Bool { !inWork.isEmpty }
 
-    /// Takes what the next sync will make durable.
-    package mutating func takeVerified() -> [UInt64] {
+    /// True where a sync has something to make durable.
+    package var hasVerified: Bool { !verified.isEmpty || !verifiedTargets.isEmpty }
+
+    /// Takes what the next sync will make durable: frames, and chunks by file.
+    package mutating func takeVerified() -> (frames: [UInt64], chunks: [(path: String, targets: [ChunkTarget])]) {
         defer {
             verified = []
+            verifiedTargets = []
             verifiedBytes = 0
         }
-        return verified.map { $0.number }
+        var byEntry: [Int: [ChunkTarget]] = [:]
+        for target in verifiedTargets where !index.entries[target.entry].isVoid {
+            byEntry[target.entry, default: []].append(target)
+        }
+        return (verified, byEntry.map { (index.path(of: $0.key), $0.value) })
     }
 
     /// Notes that a sync that began after `takeVerified` has ended; returns the ranges for DURABLE.

@@ -60,6 +60,7 @@ struct Client {
         } catch {
             StandardStream.error.line("rtun: \(describe(error))")
             status = ExitStatus(error)
+            if status == .userInterrupt { StandardStream.error.line("rtun: \(HealingRun.advice)") }
         }
         try status.end()
     }

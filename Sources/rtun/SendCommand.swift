@@ -77,6 +77,12 @@ struct TransferOptions: ParsableArguments {
         case auto, always, never
     }
 
+    @Option(
+        help: ArgumentHelp(
+            "How long to wait for a tunnel that broke, as 30s, 10m or 24h.",
+            discussion: "A send goes on by itself when the tunnel is back.", valueName: "duration"))
+    var wait = "24h"
+
     @Option(help: "auto (on a terminal), always or never.")
     var progress: Progress = .auto
 
@@ -93,9 +99,27 @@ struct TransferOptions: ParsableArguments {
         guard (0...TransferLimits.dataConnections).contains(channels) else {
             throw ValidationError("--channels takes a number from 0 to \(TransferLimits.dataConnections)")
         }
+        guard Self.duration(wait) != nil else {
+            throw ValidationError("--wait takes a number with s, m or h, as 30s, 10m or 24h")
+        }
         guard compress == "auto" || Compression(parsing: compress) != nil else {
             throw ValidationError("--compress takes auto, none, zlib, zlib:1 to zlib:9, zstd, or zstd:-7 to zstd:22")
         }
+    }
+
+    /// How long a broken send waits for a tunnel.
+    var patience: Duration { Self.duration(wait) ?? .zero }
+
+    private static func duration(_ text: String) -> Duration? {
+        let units: [Character: Int64] = ["s": 1, "m": 60, "h": 3_600]
+        var digits = text[...]
+        var factor: Int64 = 1
+        if let last = digits.last, let unit = units[last] {
+            factor = unit
+            digits.removeLast()
+        }
+        guard let number = Int64(digits), (0...1_000_000).contains(number) else { return nil }
+        return .seconds(number * factor)
     }
 
     var compression: Compression? { Compression(parsing: compress) }
@@ -167,13 +191,6 @@ struct SendCommand: AsyncParsableCommand {
             for (path, name) in sources.renamed { report.note("\(safe(path)) will be \(safe(name))") }
             if dryRun { return list(sources, options, report) }
 
-            let stream = sources.streamName.map {
-                StreamSource(reading: OwnedDescriptor(adopting: 0), name: $0)
-            }
-            let planner = SourcePlanner(
-                walk: SourceWalk(sources: sources.sources, options: options),
-                stream: stream
-            )
             let isCounted = sources.streamName == nil && (transfer.showsProgress || transfer.json)
             let run = TransferRun(
                 client: Client(client, codecs: transfer.codecSet, sourceKey: (try? StateFolder())?.sourceKey()),
@@ -186,7 +203,17 @@ struct SendCommand: AsyncParsableCommand {
             )
             let result: TransferRun.Result
             do {
-                result = try await run.send(planner)
+                if let name = sources.streamName {
+                    // Standard input can be read once: what a broken link has swallowed cannot be sent again.
+                    let stream = StreamSource(reading: OwnedDescriptor(adopting: 0), name: name)
+                    result = try await run.send(
+                        SourcePlanner(
+                            walk: SourceWalk(sources: sources.sources, options: options), stream: stream))
+                } else {
+                    result = try await HealingRun(run: run, patience: transfer.patience).send {
+                        SourcePlanner(walk: SourceWalk(sources: sources.sources, options: options))
+                    }
+                }
             } catch {
                 report.clear()
                 throw error

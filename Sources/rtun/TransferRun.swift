@@ -32,7 +32,7 @@ struct TransferRun {
     /// Sends what the planner has.
     ///
     /// Throws what ended it; a signal becomes `Abort.interrupted`.
-    func send(_ planner: SourcePlanner) async throws -> Result {
+    func send(_ planner: SourcePlanner, begun: () -> Void = {}) async throws -> Result {
         let start = ProcessContext.monotonicNow
         let request = OpenRequest(
             transfer: .random(),
@@ -44,6 +44,7 @@ struct TransferRun {
         guard case .opened(let opened) = answer else {
             throw TransferError.malformed(FormatError("the answer to OPEN"))
         }
+        begun()
         let chosen = Self.choose(compression, among: found.welcome.codecs)
         let workshop = try await Workshop(compression: chosen)
         let hello = client.finder.hello
@@ -72,7 +73,14 @@ struct TransferRun {
             },
             report: { [report] in report.report($0) }
         )
-        let committed = try await run(sender, stream, planner, from: start)
+        let committed: Committed
+        do {
+            committed = try await run(sender, stream, planner, from: start)
+        } catch {
+            found.connection.close()
+            await workshop.shutDown()
+            throw error
+        }
         found.connection.close()
         return Result(
             committed: committed,

@@ -36,10 +36,11 @@ struct PackedSource {
             try take(packed)
             missing.formUnion(packed.missing)
             if packed.rawBytes > 0 {
-                frames.append((packed.rawBytes, packed.chunkCount))
+                #expect(packed.chunkLengths.reduce(0, +) == packed.rawBytes)
+                frames.append((packed.rawBytes, packed.chunkLengths.count))
                 raw.append(slab.withBytes(0..<packed.rawBytes) { $0.copy })
             } else {
-                #expect(packed.chunkCount == 0)
+                #expect(packed.chunkLengths.isEmpty)
             }
         }
         try take(planner.finish(missing: missing))

@@ -114,9 +114,9 @@ def measure_parts(options, parts, root, results):
                 versions=used, commit=commit)
             try:
                 getattr(bench, part)()
-            except measure.Failure as failure:
-                say(f"FAILED {part}: {failure}")
-                bench.failed.append(f"{part}: {failure}")
+            except measure.TROUBLE as trouble:
+                say(f"FAILED {part}: {trouble}")
+                bench.failed.append(f"{part}: {trouble}")
             finally:
                 rig.stop()
     finally:

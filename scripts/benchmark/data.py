@@ -82,25 +82,27 @@ def all_files(data):
 
 
 def make_tree(folder, size, data):
-    """Copies real files under their own names until there are enough of them, by number or by bytes."""
+    """Copies real files under their own names: most as they come, then large ones until there are enough bytes."""
     name = os.path.join(folder, "tree")
-    count = total = 0
-    for path, length in all_files(data):
-        if length > TREE_FILE_LIMIT:
-            continue
-        if count >= size["tree_files"] or total + length > size["tree"]:
-            if count >= size["tree_files"] or total > 0.98 * size["tree"]:
+    taken = set()
+    total = 0
+    for smallest, files in ((0, size["tree_files"] * 49 // 50), (128 << 10, size["tree_files"])):
+        for path, length in all_files(data):
+            if len(taken) >= files:
                 break
-            continue
-        target = name + path
-        try:
-            os.makedirs(os.path.dirname(target), exist_ok=True)
-            shutil.copy2(path, target)
-        except OSError:
-            continue
-        count += 1
-        total += length
-    return {"name": "tree", "path": name, "files": count, "bytes": total,
+            if path in taken or not smallest <= length <= TREE_FILE_LIMIT or total + length > size["tree"]:
+                continue
+            target = name + path
+            try:
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+                shutil.copy2(path, target)
+            except OSError:
+                continue
+            taken.add(path)
+            total += length
+            if total > 0.99 * size["tree"]:
+                break
+    return {"name": "tree", "path": name, "files": len(taken), "bytes": total,
             "description": "a tree of real files" + ("" if data else ": Python's library, then /usr/share and on")}
 
 

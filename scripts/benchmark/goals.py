@@ -55,7 +55,8 @@ def rows(results, labels):
         ("tree", 0.8, "tree of real files"), ("text", 0.7, "compressible file"), ("packed", 1.0, "incompressible file"),
     ):
         for place in ("memory", "disk"):
-            found.append(ratio_row(f"{work}, {place}", goal, find(results, "local", name, place), NETWORK_PEERS, labels))
+            table = find(results, "local", name, place)
+            found.append(ratio_row(f"{work}, {place}", goal, table, NETWORK_PEERS, labels))
     slow = find(results, "slow", "tree")
     found.append(ratio_row("tree at 100 Mbit/s, 50 ms", 0.85, slow, ["rsync-z1", "rsync-z3", "tar-zstd1"], labels))
     found.append(ratio_row("tree at 100 Mbit/s, 50 ms", 1.0, slow, ["tar-zstd9"], labels))
@@ -109,7 +110,8 @@ def memory_rows(results):
 def many_rows(results):
     found = sorted(tables(results, "many"), key=lambda table: table["workload"]["files"])
     if len(found) < 2:
-        return [Row("1,000,000 files", "time per file ≤ 1.2 × that of 100,000"), Row("1,000,000 files", "≤ 256 MiB")]
+        return [Row("1,000,000 files", "time per file ≤ 1.2 × that of 100,000"),
+                Row("1,000,000 files", "≤ 256 MiB")]
     few, many = found[0], found[-1]
     each = [median(values(table, "rtun")) / table["workload"]["files"] for table in (few, many)]
     work = f"{many['workload']['files']:,} files"

@@ -6,6 +6,7 @@ import platform
 import resource
 import signal
 import statistics
+import subprocess
 import threading
 import time
 
@@ -14,6 +15,10 @@ TICK = os.sysconf("SC_CLK_TCK")
 
 class Failure(Exception):
     """A command that did not do what was asked; the text is for the reader."""
+
+
+# What may go wrong in one run without being a mistake here; the other runs go on.
+TROUBLE = (Failure, OSError, LookupError, subprocess.SubprocessError)
 
 
 class Outcome:

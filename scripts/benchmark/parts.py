@@ -9,7 +9,6 @@ import time
 import data
 import measure
 import syscalls
-from measure import Failure
 from rig import Link, compare, empty_folder
 
 PEERS = ["scp", "rsync", "rsync-z1", "rsync-z3", "tar", "tar-zstd1"]
@@ -28,24 +27,27 @@ class Bench:
         self.workloads = data.Workloads(options.size, options.data, folders)
         self.size = data.SIZES[options.size]
         self.failures, self.failed = [], []
+        self.retires, self.retired = False, os.path.join(folders["disk"], "old")
 
     def table(self, workload, place, contenders, limit=900):
         """Rounds of one workload: everyone once in each, in an order that moves on by one from round to round."""
         source = workload["path"]
         contenders = [name for name in contenders if name not in self.options.without]
         rounds = []
+        self.retires = place == "disk" and self.has_room(workload, len(contenders) * self.rounds)
         for number in range(self.rounds):
             offset = number % len(contenders)
             measured = {}
             for contender in contenders[offset:] + contenders[:offset]:
                 try:
                     measured[contender] = self.once(contender, source, place, limit)
-                except Failure as failure:
-                    self.failures.append(f"{workload['name']}, {place}, {contender}: {failure}")
+                except measure.TROUBLE as trouble:
+                    self.failures.append(f"{workload['name']}, {place}, {contender}: {trouble}")
                     say("FAILED " + self.failures[-1])
             rounds.append(measured)
             say(f"  round {number + 1}: " + ", ".join(
                 f"{name} {measured[name]['seconds']:.2f}" for name in contenders if name in measured))
+        data.remove(self.retired)
         table = {"workload": data.describe(workload), "place": place, "rounds": rounds, "failures": self.failures}
         self.failed += self.failures
         self.failures = []
@@ -66,8 +68,22 @@ class Bench:
         finally:
             if contender == "rtun":
                 rig.stop_daemon()
-            data.remove(destination)
+            self.retire(destination)
         return result
+
+    def has_room(self, workload, runs):
+        """Whether the disk can hold the results of all runs, with as much again to spare."""
+        free = os.statvfs(self.folders["disk"])
+        return (free.f_bavail * free.f_frsize > 2 * runs * workload["bytes"]
+                and free.f_favail > 4 * runs * workload["files"])
+
+    def retire(self, destination):
+        """Results on disk stay until the table is done: ext4 is slow to make files where many were just removed,
+        which would favour whoever comes first."""
+        if self.retires and os.path.exists(destination):
+            os.makedirs(self.retired, exist_ok=True)
+            os.rename(destination, os.path.join(self.retired, str(len(os.listdir(self.retired)))))
+        data.remove(destination)
 
     def settle(self, place):
         """Nothing that went before is still on its way to the disk."""
@@ -75,10 +91,10 @@ class Bench:
             subprocess.run(["sync", "-f", self.folders["disk"]], check=True, timeout=300)
 
     def login(self):
-        """What a new ssh connection takes, which every peer makes and rtun does not: median of five, in seconds."""
+        """Seconds that a new ssh connection takes, which every peer makes and rtun does not: median of five."""
         command = self.rig.ssh() + ["rtun-loop", "true"]
-        return round(measure.median(
-            [measure.run(command, self.rig.plain, self.rig.memory).require_success("ssh").seconds for _ in range(5)]), 3)
+        runs = [measure.run(command, self.rig.plain, self.rig.memory).require_success("ssh") for _ in range(5)]
+        return round(measure.median([outcome.seconds for outcome in runs]), 3)
 
     # The parts
 
@@ -199,7 +215,8 @@ class Bench:
         for count in self.size["many"]:
             data.in_child(data.make_many, empty_folder(folder), count)
             say(f"many: {count} files")
-            workload = {"name": f"many-{count}", "path": folder, "files": count, "bytes": 0, "description": "files of one line"}
+            workload = {"name": f"many-{count}", "path": folder, "files": count, "bytes": 0,
+                        "description": "files of one line"}
             rounds = []
             for _ in range(max(1, self.rounds // 2)):
                 rounds.append({"rtun": self.once("rtun", folder, "memory", 1800)})

@@ -2,6 +2,7 @@
 """Writes the report from the results file alone, so that parts may be measured at different times."""
 
 import os
+import textwrap
 
 import chart
 import goals
@@ -37,12 +38,25 @@ How it is measured:
 - CPU seconds are those of all processes involved: programs on both ends, `ssh` and `sshd`. Bytes over the wire are
   rtun's own count of what it put into the tunnel or, through the relay, what crossed the link for everyone.
 - `cp -r` moves the same files without any network, as the floor.
-- The original Go tool is not among the peers, as it can send neither folders in reasonable time nor verify.
+- The relay that makes a link slow or distant (`scripts/relay`) shares the two ends' cores. It loses nothing and knows
+  no slow start: what it shows is the rate, the delay and the windows of ssh.
+- The original Go tool is not measured here.
 """
 
 
 def megabytes(count):
     return f"{count / 1e6:,.1f} MB"
+
+
+def upper_first(text):
+    return text[0].upper() + text[1:]
+
+
+def rate(workload, seconds):
+    """What a second brought of the files themselves."""
+    if workload["bytes"]:
+        return f"{workload['bytes'] / 1e6 / seconds:,.0f} MB/s"
+    return f"{workload['files'] / seconds:,.0f} files/s"
 
 
 def source_line(circumstances):
@@ -58,6 +72,15 @@ def markdown(header, rows):
     # Bars in a cell would end it.
     lines += ["| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows]
     return lines
+
+
+def wrapped(lines):
+    """Prose within 120 columns; tables, charts and lists stay as they are."""
+    for line in lines:
+        if len(line) > 120 and not line.startswith(("|", "!", "- ", "#")):
+            yield from textwrap.wrap(line, 120, break_long_words=False, break_on_hyphens=False)
+        else:
+            yield line
 
 
 class Report:
@@ -82,7 +105,7 @@ class Report:
                 self.lines += [f"The client's peak cannot be told apart below {kept['floor_kib'] >> 10} MiB.", ""]
         self.machine()
         with open(os.path.join(self.folder, "benchmarks.md"), "w") as file:
-            file.write("\n".join(self.lines).rstrip("\n") + "\n")
+            file.write("\n".join(wrapped(self.lines)).rstrip("\n") + "\n")
 
     def goals(self):
         small = sorted({part for part, kept in self.results["parts"].items() if kept.get("size") != "full"})
@@ -101,19 +124,19 @@ class Report:
         total = f", {megabytes(workload['bytes'])}" if workload["bytes"] else ""
         count = f"{workload['files']:,} files" if workload["files"] > 1 else "1 file"
         title = f"{workload['name']}: {count}{total}, {where}"
-        self.lines += [f"### {title[0].upper() + title[1:]}", "", workload["description"].capitalize() + ".", ""]
+        self.lines += [f"### {upper_first(title)}", "", upper_first(workload["description"]) + ".", ""]
         contenders = [name for name in LABELS if values(table, name)]
         if len(contenders) > 1:
             name = f"{part}-{workload['name']}-{place}.svg"
             self.chart(name, f"{TITLES[part]}: {title}" if part != "local" else title, "s",
                        [(LABELS[each], values(table, each)) for each in contenders])
         has_link = any(values(table, each, "link_bytes") for each in contenders)
-        header = ["", "median", "min – max", "payload rate", "rtun ÷ it", "CPU"]
+        header = ["", "median", "min – max", "rate", "rtun ÷ it", "CPU"]
         rows = []
         for each in contenders:
             seconds = values(table, each)
             row = [LABELS[each], f"{median(seconds):.2f} s", f"{min(seconds):.2f} – {max(seconds):.2f}",
-                   f"{workload['bytes'] / 1e6 / median(seconds):,.0f} MB/s",
+                   rate(workload, median(seconds)),
                    f"{median(ratios(table, each)):.2f}" if each != "rtun" and ratios(table, each) else "",
                    f"{self.cpu(table, each):.2f} s"]
             if has_link:
@@ -127,7 +150,7 @@ class Report:
         if login and len(contenders) > 1:
             self.lines += [f"A new ssh connection took {login:.2f} s of each peer's time.", ""]
         for failure in table.get("failures", []):
-            self.lines += [f"Failed, not counted: {failure}.", ""]
+            self.lines += [f"Failed, not counted: {' '.join(failure.split())[:200]}.", ""]
         self.lines += [source_line(table["circumstances"]), ""]
 
     @staticmethod

@@ -135,6 +135,8 @@ class Rig:
         except subprocess.TimeoutExpired:
             measure.kill_group(daemon.pid)
             daemon.wait(15)
+        # Nothing may write below the inbox any more; a daemon that stopped well has left nothing.
+        measure.kill_group(daemon.pid)
 
     # The tunnel
 

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+
+package import Descriptors
+private import SystemPackage
+
+/// The staging folder of an earlier transfer of the same source that did not end: its files are moved, not copied,
+/// into the staging of the transfer that goes on with it.
+///
+/// Held by its lock: no two transfers take the same one, and the owner of a running one keeps it.
+package final class Donor: Sendable {
+    let tree: Directory
+    let journal: Journal
+    private let home: Directory
+    private let name: String
+    private let lock: OwnedDescriptor
+
+    /// All that nobody holds, whose name begins with `prefix`.
+    package static func all(in destination: Directory, prefix: String) -> [Donor] {
+        guard let home = try? destination.subdirectory(Staging.partFolderName), let entries = try? home.entries() else {
+            return []
+        }
+        return entries.compactMap { entry in
+            guard let name = String(validating: entry.name, as: UTF8.self), name.hasPrefix(prefix) else { return nil }
+            return try? Donor(in: home, name: name)
+        }
+    }
+
+    /// Whether there are any, held or not; takes no lock.
+    package static func exists(in destination: Directory, prefix: String) -> Bool {
+        guard let home = try? destination.subdirectory(Staging.partFolderName), let names = try? home.names() else {
+            return false
+        }
+        return names.contains { $0.starts(with: prefix.utf8) }
+    }
+
+    private init(in home: Directory, name: String) throws {
+        self.home = home
+        self.name = name
+        let folder = try home.subdirectory(name)
+        lock = try folder.openFile("lock", writable: true)
+        guard try lock.lockExclusively() else { throw StagingError.inUse }
+        tree = try folder.subdirectory("tree")
+        journal = Journal(in: folder)
+    }
+
+    /// A staged file that the journal knows.
+    struct Found {
+        let journalled: Journal.File
+        let folder: Directory
+        let name: String
+        /// Nobody has touched it since its last record.
+        let isUntouched: Bool
+    }
+
+    /// The staged file of that path; nil where there is none, or the journal does not know it.
+    func file(at path: String) -> Found? {
+        guard let journalled = journal.files[path] else { return nil }
+        var folder = tree
+        var names = path.split(separator: "/").map(String.init)
+        guard let name = names.popLast() else { return nil }
+        do throws(SystemError) {
+            for part in names { folder = try folder.subdirectory(part) }
+            guard let status = try folder.statusIfPresent(name), status.kind == .file else { return nil }
+            return Found(
+                journalled: journalled, folder: folder, name: name,
+                isUntouched: journalled.identity.matches(status))
+        } catch {
+            return nil
+        }
+    }
+
+    /// Removes what is left of it.
+    package func remove() {
+        // What cannot be removed now is removed when it has expired.
+        try? home.removeTree(name)
+    }
+}
