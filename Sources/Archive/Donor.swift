@@ -62,8 +62,11 @@ package final class Donor: Sendable {
             for part in names { folder = try folder.subdirectory(part) }
             guard let status = try folder.statusIfPresent(name), status.kind == .file else { return nil }
             return Found(
-                journalled: journalled, folder: folder, name: name,
-                isUntouched: journalled.identity.matches(status))
+                journalled: journalled,
+                folder: folder,
+                name: name,
+                isUntouched: journalled.identity.matches(status)
+            )
         } catch {
             return nil
         }

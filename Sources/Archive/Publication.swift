@@ -138,6 +138,11 @@ package struct Publication {
         if kind == .folder {
             try placeFolder(entry, name, staged, holder, wanted, path)
         } else {
+            let original = rename(index.entries[entry].name)
+            if parent < 0, wanted != original, try isSame(name, in: staged, as: original, in: holder) {
+                // The user's own file of that name says the same: there is nothing to add.
+                return true
+            }
             finalNames[entry] = try placeFile(name, staged, holder, wanted, path)
         }
         return true

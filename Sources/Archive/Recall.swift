@@ -51,7 +51,9 @@ package struct Recall: Sendable {
         self.names = names
     }
 
-    /// Answers every chunk of the offers, in order. `bench` buffers are lent for copying.
+    /// Answers every chunk of the offers, in order.
+    ///
+    /// `bench` buffers are lent for copying.
     package mutating func answer(
         _ offers: [Offer],
         staging: Staging,
@@ -162,7 +164,10 @@ package struct Recall: Sendable {
 
     /// Takes the file of that path over from a donor, if a chunk that is offered stands in it.
     private func adopt(
-        _ offer: Offer, _ staging: Staging, _ slab: Slab, _ digester: inout Digester
+        _ offer: Offer,
+        _ staging: Staging,
+        _ slab: Slab,
+        _ digester: inout Digester
     ) throws(StagingError) -> Adopted? {
         for donor in donors {
             guard let found = donor.file(at: offer.path) else { continue }
@@ -183,7 +188,11 @@ package struct Recall: Sendable {
 
     /// Answers chunk by chunk: from the adopted file in its place, else from what was delivered.
     private mutating func findChunks(
-        of offer: Offer, to staging: Staging, _ slab: Slab, _ scratch: Slab, _ digester: inout Digester,
+        of offer: Offer,
+        to staging: Staging,
+        _ slab: Slab,
+        _ scratch: Slab,
+        _ digester: inout Digester,
         _ answer: inout Answer
     ) throws(StagingError) {
         let file = adopted[offer.entry]
@@ -193,8 +202,12 @@ package struct Recall: Sendable {
         for item in offer.items {
             if case .chunk(let length, let digest) = item {
                 let target = ChunkTarget(
-                    entry: offer.entry, place: offer.place, length: length, digest: digest,
-                    role: isWhole && file == nil ? .wholeFile : .part(offset: offset))
+                    entry: offer.entry,
+                    place: offer.place,
+                    length: length,
+                    digest: digest,
+                    role: isWhole && file == nil ? .wholeFile : .part(offset: offset)
+                )
                 var isHad = false
                 if file?.chunks[offset] == Journal.Chunk(length: length, digest: digest) {
                     isHad = file?.isUntouched == true

@@ -94,7 +94,8 @@ package struct ReceiptBook: Sendable {
         let isFull = supersededCount > receipts.count
         let bytes: [UInt8]
         do throws(CodecError) {
-            bytes = try isFull
+            bytes =
+                try isFull
                 ? Self.encode(receipts.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }, isNew: true)
                 : Self.encode(added, isNew: validBytes == 0)
         } catch {
@@ -145,7 +146,8 @@ package struct ReceiptBook: Sendable {
     }
 
     private static func encode(
-        _ added: [(path: String, receipt: Receipt)], isNew: Bool
+        _ added: [(path: String, receipt: Receipt)],
+        isNew: Bool
     ) throws(CodecError) -> [UInt8] {
         var output = isNew ? log.header : []
         var batch: [UInt8] = []

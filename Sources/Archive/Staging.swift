@@ -72,7 +72,9 @@ package final class Staging: Sendable {
 
     /// Removes staging folders whose lock nobody holds and that have not changed for `age` seconds.
     package static func removeAbandoned(in destination: Directory, olderThan age: Int64) {
-        guard let home = try? destination.subdirectory(partFolderName), let entries = try? home.entries() else { return }
+        guard let home = try? destination.subdirectory(partFolderName), let entries = try? home.entries() else {
+            return
+        }
         let oldest = Timestamp.now().seconds - age
         for entry in entries {
             guard let name = String(validating: entry.name, as: UTF8.self), isAbandoned(name, in: home, since: oldest)
@@ -87,7 +89,9 @@ package final class Staging: Sendable {
             let folder = try home.subdirectory(name)
             // One that has no lock yet was left while it was being made.
             guard try folder.statusIfPresent("lock") != nil else { return true }
-            if let status = try folder.statusIfPresent(Journal.fileName), status.modified.seconds > oldest { return false }
+            if let status = try folder.statusIfPresent(Journal.fileName), status.modified.seconds > oldest {
+                return false
+            }
             return try folder.openFile("lock", writable: true).lockExclusively()
         } catch {
             return false
@@ -235,7 +239,10 @@ package final class Staging: Sendable {
     /// Journalled here before it moves, with the identity that it had, which will not match: killed in between, its
     /// chunks are hashed again. Behind the move an untouched file is journalled with its new identity.
     func adopt(
-        _ found: Donor.Found, path: String, as place: FilePlace, size: Int64?
+        _ found: Donor.Found,
+        path: String,
+        as place: FilePlace,
+        size: Int64?
     ) throws(StagingError) -> Bool {
         do throws(SystemError) {
             guard let holder = try folders.handle(of: place.folder) else { return false }
@@ -255,7 +262,9 @@ package final class Staging: Sendable {
     }
 
     private func append(
-        _ path: String, _ identity: FileIdentity, _ chunks: [Int64: Journal.Chunk]
+        _ path: String,
+        _ identity: FileIdentity,
+        _ chunks: [Int64: Journal.Chunk]
     ) throws(SystemError) {
         var record: [UInt8] = []
         Journal.encode(path, identity, chunks, to: &record)
@@ -279,7 +288,12 @@ package final class Staging: Sendable {
             guard let holder = try folders.handle(of: target.place.folder) else { return nil }
             let file = try holder.openFile(target.place.name.text)
             let result = try digest(
-                of: file, from: target.offset, count: target.length, &digester, slab)
+                of: file,
+                from: target.offset,
+                count: target.length,
+                &digester,
+                slab
+            )
             guard case .success(let digest) = result else { return nil }
             return digest
         } catch {

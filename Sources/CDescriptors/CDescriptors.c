@@ -8,6 +8,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,6 +40,15 @@ int descriptors_openat(int directory, const char *name, int flags, uint32_t mode
 int descriptors_wait_readable(int descriptor, int milliseconds) {
     struct pollfd poller = {.fd = descriptor, .events = POLLIN, .revents = 0};
     return poll(&poller, 1, milliseconds);
+}
+
+void descriptors_tune_allocator(void) {
+#if defined(__GLIBC__)
+    /* Frame buffers of megabytes are mapped and given back one by one, and threads share two arenas: else what one
+       thread frees stays in its arena while another maps anew. */
+    mallopt(M_ARENA_MAX, 2);
+    mallopt(M_MMAP_THRESHOLD, 1 << 20);
+#endif
 }
 
 static void only_modified(struct timespec times[2], int64_t seconds, int32_t nanoseconds) {

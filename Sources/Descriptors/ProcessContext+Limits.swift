@@ -24,6 +24,11 @@ extension ProcessContext {
         _ = descriptors_ignore_sigpipe()
     }
 
+    /// Makes the allocator give large buffers back and share its arenas (`mallopt`, glibc alone).
+    ///
+    /// To be called before threads start.
+    package static func tuneAllocator() { descriptors_tune_allocator() }
+
     /// Raises the soft limit of open descriptors to the hard limit, at most 65,536, and returns what holds now.
     ///
     /// The cap keeps programs quick that walk over every possible descriptor after a fork.

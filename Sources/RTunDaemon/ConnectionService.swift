@@ -189,8 +189,10 @@ package struct ConnectionService: Sendable {
         let delivery = delivery
         let recall = memory.map {
             Recall(
-                book: $0.book, donors: donors,
-                names: NamePlan(inbox: inbox.directory, destination: open.destination))
+                book: $0.book,
+                donors: donors,
+                names: NamePlan(inbox: inbox.directory, destination: open.destination)
+            )
         }
         let receiver = try Receiver(
             staging: staging,
@@ -226,7 +228,6 @@ package struct ConnectionService: Sendable {
             )
             let committed = try await receiver.run(stream)
             await registry.remove(open.transfer)
-            await discard(staging)
             for donor in donors { donor.remove() }
             logger.info(
                 "received",

@@ -328,6 +328,12 @@ package actor Receiver {
         try await workshop.serial.runIfActive { try staging.synchronize() }
         let committed = try await publish(machine.index, staging, recall)
         isFinished = true
+        // Before the answer, so that whoever got it finds nothing left over; a failure here fails nothing.
+        do {
+            try await workshop.run { try staging.remove() }
+        } catch {
+            // It is collected when it has expired.
+        }
         try await control.send(.committed(committed))
         return committed
     }

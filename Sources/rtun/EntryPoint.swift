@@ -10,6 +10,7 @@ private import Dispatch
 enum EntryPoint {
     static func main() {
         ProcessContext.ignoreSIGPIPE()
+        ProcessContext.tuneAllocator()
         do {
             var command = try RTun.parseAsRoot()
             if let asynchronous = command as? any AsyncParsableCommand {

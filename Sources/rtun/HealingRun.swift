@@ -14,7 +14,9 @@ struct HealingRun {
     /// How long one interruption may last.
     let patience: Duration
 
-    /// Sends with a fresh planner for each attempt. Throws what cannot be healed, or the interruption that lasted.
+    /// Sends with a fresh planner for each attempt.
+    ///
+    /// Throws what cannot be healed, or the interruption that lasted.
     func send(_ makePlanner: () -> SourcePlanner) async throws -> TransferRun.Result {
         var hasBegun = false
         while true {
@@ -58,7 +60,8 @@ struct HealingRun {
                 for await signal in signals {
                     throw TransferError.local(
                         signal == .sigint
-                            ? Abort(.interrupted, "interrupted") : Abort(.stopping, "stopped by a signal"))
+                            ? Abort(.interrupted, "interrupted") : Abort(.stopping, "stopped by a signal")
+                    )
                 }
             }
             group.addTask {

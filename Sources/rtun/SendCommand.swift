@@ -80,7 +80,10 @@ struct TransferOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "How long to wait for a tunnel that broke, as 30s, 10m or 24h.",
-            discussion: "A send goes on by itself when the tunnel is back.", valueName: "duration"))
+            discussion: "A send goes on by itself when the tunnel is back.",
+            valueName: "duration"
+        )
+    )
     var wait = "24h"
 
     @Option(help: "auto (on a terminal), always or never.")
@@ -208,7 +211,10 @@ struct SendCommand: AsyncParsableCommand {
                     let stream = StreamSource(reading: OwnedDescriptor(adopting: 0), name: name)
                     result = try await run.send(
                         SourcePlanner(
-                            walk: SourceWalk(sources: sources.sources, options: options), stream: stream))
+                            walk: SourceWalk(sources: sources.sources, options: options),
+                            stream: stream
+                        )
+                    )
                 } else {
                     result = try await HealingRun(run: run, patience: transfer.patience).send {
                         SourcePlanner(walk: SourceWalk(sources: sources.sources, options: options))

@@ -162,7 +162,9 @@ struct ArchiveLieTests {
         _ = try index.apply(header)
         _ = try index.apply(file(0, "a", nil))
         let whole = ChunksRecord.Item.chunk(length: 4 << 20, digest: digest([]))
-        _ = try index.apply(list(0, [whole, whole, .chunk(length: 4 << 20 - 1, digest: digest([])), chunk(1), chunk(1)]))
+        _ = try index.apply(
+            list(0, [whole, whole, .chunk(length: 4 << 20 - 1, digest: digest([])), chunk(1), chunk(1)])
+        )
         #expect(try index.claim([0...0]).count == 1)
         #expect(try index.claim([2...3]).count == 2)
         #expect(formatFailure { _ = try index.claim([1...1, 4...4]) } == "a frame is longer than 4 MiB")
@@ -175,7 +177,9 @@ struct ArchiveLieTests {
         let items = [ChunksRecord.Item](repeating: chunk(1), count: 262_144)
         _ = try index.apply(list(0, items, isLast: false))
         var full = index
-        #expect(formatFailure { _ = try full.apply(list(0, [chunk(1)], isLast: false)) } == "too many chunks are listed")
+        #expect(
+            formatFailure { _ = try full.apply(list(0, [chunk(1)], isLast: false)) } == "too many chunks are listed"
+        )
         // What has arrived makes room.
         _ = try index.claim([0...0])
         _ = try index.apply(list(0, [chunk(1)], isLast: false))

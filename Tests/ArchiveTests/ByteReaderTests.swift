@@ -127,7 +127,9 @@ struct ByteReaderTests {
             #expect(isAtEnd)
         }
         func failure(_ bytes: [UInt8], _ limit: Int) -> String? {
-            formatFailure { _ = try read(bytes) { r throws(FormatError) in try r.byteString("field", atMost: limit).copy } }
+            formatFailure {
+                _ = try read(bytes) { r throws(FormatError) in try r.byteString("field", atMost: limit).copy }
+            }
         }
         #expect(failure(bytes, 2) == "field is over its limit")
         for count in 1..<4 { #expect(failure(Array(bytes.prefix(count)), 9) == "field is longer than what holds it") }
@@ -147,7 +149,9 @@ struct ByteReaderTests {
         for invalid in [[0xFF], [0xC0, 0xAF], [0xC3], [0xED, 0xA0, 0x80], [0xF4, 0x90, 0x80, 0x80]] as [[UInt8]] {
             var bytes: [UInt8] = []
             bytes.append(byteString: invalid)
-            let sentence = formatFailure { _ = try read(bytes) { r throws(FormatError) in try r.text("t", atMost: 64) } }
+            let sentence = formatFailure {
+                _ = try read(bytes) { r throws(FormatError) in try r.text("t", atMost: 64) }
+            }
             #expect(sentence == "t is not valid UTF-8")
         }
     }

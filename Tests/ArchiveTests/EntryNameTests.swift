@@ -35,7 +35,8 @@ struct EntryNameTests {
     ]
 
     static let harmless = [
-        "a", "-", "-rf", "--help", "CON", "NUL", "com1.txt", "x:y", "x:", "~", "~root", "%2e%2e", "%2e%2e%2f", "\\..\\x",
+        "a", "-", "-rf", "--help", "CON", "NUL", "com1.txt", "x:y", "x:", "~", "~root", "%2e%2e", "%2e%2e%2f",
+        "\\..\\x",
         "..\\x", "C:\\x", "C:", "...", "....", "..a", "a..", ".a", ". ", " .", ".. ", " ", "  leading", "trailing.",
         "trailing ", "*", "?", "$HOME", "`id`", "$(id)", "a;b", "a|b", "a&b", "'", "\"", "%s%n", "naïve", "日本語",
         "Ω≈ç", "🚀", "e\u{301}", "\u{E9}", "\u{212A}", "ß", "ﬃ", "İ", "\u{E0001}", "\u{AD}", "\u{FFFD}", "\u{10FFFF}",

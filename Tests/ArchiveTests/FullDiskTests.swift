@@ -63,7 +63,11 @@ struct SmallDisk {
     }
 
     private static func run(_ program: String, _ arguments: [String]) async throws -> RunResult {
-        try await ChildProcess.run("/usr/bin/env", [program] + arguments, environment: ["PATH": "/usr/sbin:/usr/bin:/sbin:/bin"])
+        try await ChildProcess.run(
+            "/usr/bin/env",
+            [program] + arguments,
+            environment: ["PATH": "/usr/sbin:/usr/bin:/sbin:/bin"]
+        )
     }
 }
 #endif

@@ -232,7 +232,9 @@ struct SourcePlannerTests {
         let sources = [try source("/proc/version"), try source("\(root)/full")]
         let packed = try PackedSource(SourcePlanner(walk: SourceWalk(sources: sources, options: WalkOptions())))
         // Either all of it arrives, or it is named; it never arrives empty or cut without a word.
-        if packed.problems.isEmpty { #expect(packed.files["version"] == [UInt8](version)) } else {
+        if packed.problems.isEmpty {
+            #expect(packed.files["version"] == [UInt8](version))
+        } else {
             #expect(packed.problems.map(\.path) == ["version"])
             #expect(packed.files["version"] == nil)
         }
@@ -288,7 +290,9 @@ struct SourcePlannerTests {
         // Reading a folder fails with EISDIR.
         let folder = open(scratch.path, O_RDONLY | O_DIRECTORY)
         let stream = StreamSource(reading: OwnedDescriptor(adopting: folder), name: name("stdin"))
-        let packed = try PackedSource(SourcePlanner(walk: SourceWalk(sources: [], options: WalkOptions()), stream: stream))
+        let packed = try PackedSource(
+            SourcePlanner(walk: SourceWalk(sources: [], options: WalkOptions()), stream: stream)
+        )
         #expect(packed.files.isEmpty)
         #expect(packed.problems.map(\.path) == ["stdin"])
     }

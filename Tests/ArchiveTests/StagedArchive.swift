@@ -126,5 +126,7 @@ func target(ofLink path: String) -> String? {
 
 /// Names in a folder, in byte order.
 func names(in path: String) -> [String] {
-    ((try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []).sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+    ((try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []).sorted {
+        $0.utf8.lexicographicallyPrecedes($1.utf8)
+    }
 }

@@ -132,7 +132,9 @@ struct StagingTests {
         let tomorrow = Timestamp.now().seconds + 86_400
         for path in ["d", "d/f", "d/l"] {
             let found = try #require(PlainStatus(archive.final(path))).modified.seconds
-            if let expected { #expect(found == expected, "\(path)") } else {
+            if let expected {
+                #expect(found == expected, "\(path)")
+            } else {
                 #expect((tomorrow - 120...tomorrow).contains(found), "\(path)")
             }
         }
@@ -141,7 +143,8 @@ struct StagingTests {
     @Test func `a hole takes no space`() throws {
         try archive.take([
             file(0, "sparse", 64 << 20), list(0, [.hole(length: 32 << 20), chunk("x"), .hole(length: 32 << 20 - 1)]),
-            file(1, "stream", nil), list(1, [.hole(length: 16 << 20)], isLast: false), list(1, [chunk("y")], isLast: false),
+            file(1, "stream", nil), list(1, [.hole(length: 16 << 20)], isLast: false),
+            list(1, [chunk("y")], isLast: false),
             list(1, [.hole(length: 16 << 20)]),
         ])
         try archive.write([0...1], [Array("x".utf8), Array("y".utf8)])
@@ -187,9 +190,11 @@ struct StagingTests {
     @Test func `the first of two equal names stands`() throws {
         try archive.take([file(0, "x", 0), file(1, "y", 3), list(1, [chunk("one")])])
         try archive.write(0, "one")
-        #expect(try archive.take([file(2, "x", 0), folder(3, "y"), folder(4, "x")]) == [
-            "x: nameStands", "y: nameStands", "x: nameStands",
-        ])
+        #expect(
+            try archive.take([file(2, "x", 0), folder(3, "y"), folder(4, "x")]) == [
+                "x: nameStands", "y: nameStands", "x: nameStands",
+            ]
+        )
         try archive.take([file(5, "y", 3), list(5, [chunk("two")])])
         #expect(try archive.write(1, "two") == ["y: nameStands"])
         #expect(try archive.take([file(6, in: 3, "below", 0)]).isEmpty, "void: nobody asks for it")
@@ -328,7 +333,9 @@ struct StagingTests {
         for number in 0..<300 as Range<UInt32> { records.append(folder(number, "d\(number)")) }
         try archive.take(records)
         try archive.take((0..<300).map { file(300 + $0, in: $0, "f", 0) })
-        try archive.take((0..<300).reversed().enumerated().map { file(600 + UInt32($0.offset), in: $0.element, "g", 0) })
+        try archive.take(
+            (0..<300).reversed().enumerated().map { file(600 + UInt32($0.offset), in: $0.element, "g", 0) }
+        )
         for number in 0..<300 { #expect(names(in: archive.staged("d\(number)")) == ["f", "g"]) }
     }
 }

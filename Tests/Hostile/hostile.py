@@ -1171,6 +1171,15 @@ def _(lab):
     lab.check(wait_for(lab.answers, 5), "no answer within 5 s")
     seconds = time.monotonic() - started
     lab.check(seconds < 1, "it took %.2f s until the daemon answered" % seconds)
+    # The one who starts it again must outlive that, also a second time.
+    time.sleep(1.5)
+    if lab.check(lab.supervisor.poll() is None, "the supervisor died of it"):
+        os.kill(lab.find_worker(), signal.SIGKILL)
+        lab.check(wait_for(lab.answers, 5), "no answer after a second time")
+        time.sleep(1.5)
+        lab.check(lab.supervisor.poll() is None, "the supervisor died of a second time")
+    if lab.supervisor.poll() is not None:
+        lab.start()
     lab.worker = lab.find_worker()
     code, _ = client_end(lab, client)
     lab.check(code == 4, "the client ended with %r" % code)

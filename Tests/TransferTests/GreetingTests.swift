@@ -19,7 +19,8 @@ struct GreetingTests {
         #expect(Greeting.answer([welcome, opened]) == (try file["answer"]))
         #expect(Greeting.answer([refused]) == (try file["refusal"]))
         for (name, messages) in [
-            ("request", [hello, open]), ("request alone", [hello]), ("answer", [welcome, opened]), ("refusal", [refused]),
+            ("request", [hello, open]), ("request alone", [hello]), ("answer", [welcome, opened]),
+            ("refusal", [refused]),
         ] {
             let line = Array(try file[name].prefix { $0 != UInt8(ascii: "\r") })
             #expect(try Greeting.messages(inLine: line) == messages, "\(name)")
@@ -35,7 +36,9 @@ struct GreetingTests {
         let line = Greeting.request([try #require(MessageTests.golden["hello"])]).prefix { $0 != UInt8(ascii: "\r") }
         #expect(throws: Never.self) { try Greeting.messages(inLine: Array(line)) }
         for count in 8..<line.count {
-            #expect(throws: FormatError.self, "to \(count)") { try Greeting.messages(inLine: Array(line.prefix(count))) }
+            #expect(throws: FormatError.self, "to \(count)") {
+                try Greeting.messages(inLine: Array(line.prefix(count)))
+            }
         }
         for extra in ["A", "AA", "AAAA", "=", " ", "\n", "+", "\0"] {
             #expect(throws: FormatError.self) { try Greeting.messages(inLine: line + Array(extra.utf8)) }
@@ -74,12 +77,16 @@ struct GreetingTests {
             #expect(Base64URL.decode(text) == bytes)
         }
         #expect(String(decoding: Base64URL.encode([0xFB, 0xFF, 0xFE]), as: UTF8.self) == "-__-")
-        #expect(String(decoding: Base64URL.encode(Array("any carnal pleas".utf8)), as: UTF8.self) == "YW55IGNhcm5hbCBwbGVhcw")
+        #expect(
+            String(decoding: Base64URL.encode(Array("any carnal pleas".utf8)), as: UTF8.self)
+                == "YW55IGNhcm5hbCBwbGVhcw"
+        )
     }
 
     @Test(
         arguments: [
-            "A", "AAAAA", "AB", "AAB", "A=", "AA==", "AAA=", "AA+A", "AA/A", "AA A", "AA\nA", "AA.A", "AAéA", "AA\0A", "//",
+            "A", "AAAAA", "AB", "AAB", "A=", "AA==", "AAA=", "AA+A", "AA/A", "AA A", "AA\nA", "AA.A", "AAéA", "AA\0A",
+            "//",
             "-_", "AA@A", "AA[A", "AA`A", "AA{A",
         ]
     )

@@ -130,7 +130,8 @@ struct MessageReaderTests {
 
     @Test func `a line ends with a line feed, with or without a return`() throws {
         for (text, lines) in [
-            ("PING\r\nx", ["PING"]), ("PING\nx", ["PING"]), ("\r\n\n", ["", ""]), ("a\rb\r\r\n", ["a\rb\r"]), ("PING", []),
+            ("PING\r\nx", ["PING"]), ("PING\nx", ["PING"]), ("\r\n\n", ["", ""]), ("a\rb\r\r\n", ["a\rb\r"]),
+            ("PING", []),
         ] as [(String, [String])] {
             var reader = MessageReader()
             reader.append(ByteBuffer(string: text))

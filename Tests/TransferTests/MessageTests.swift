@@ -154,7 +154,9 @@ struct MessageTests {
     @Test func `unknown fields are skipped and known ones found behind them`() throws {
         let expected = Message.opened(Opened(epoch: 1, credit: 2, channels: 3))
         #expect(try decoded(fields(0x21, [(0, [9]), (1, [1]), (2, [2]), (3, [3])])) == expected)
-        #expect(try decoded(fields(0x21, [(1, [1]), (2, [2]), (3, [3]), (4, []), (99, [1, 2]), (.max, [])])) == expected)
+        #expect(
+            try decoded(fields(0x21, [(1, [1]), (2, [2]), (3, [3]), (4, []), (99, [1, 2]), (.max, [])])) == expected
+        )
         #expect(try decoded(fields(0x23, [(1, [1]), (77, [])])) == .attached)
     }
 
@@ -163,7 +165,9 @@ struct MessageTests {
             formatFailure { _ = try decoded(fields(0x21, [(2, [2]), (1, [1]), (3, [3])])) }
                 == "the fields of a message are out of order"
         )
-        #expect(formatFailure { _ = try decoded(fields(0x21, [(1, [1]), (2, [2]), (3, [3]), (9, []), (8, [])])) } != nil)
+        #expect(
+            formatFailure { _ = try decoded(fields(0x21, [(1, [1]), (2, [2]), (3, [3]), (9, []), (8, [])])) } != nil
+        )
     }
 
     /// Each message of fields, with bodies that are whole.
@@ -246,7 +250,10 @@ struct MessageTests {
         #expect(failure([0xC0, 0xAF]) == "the text of field \(tag)")
     }
 
-    @Test(arguments: [(0x01, 4, 32), (0x02, 4, 16), (0x20, 1, 8), (0x20, 2, 32), (0x22, 1, 8), (0x22, 2, 32)] as [(UInt8, UInt64, Int)])
+    @Test(
+        arguments: [(0x01, 4, 32), (0x02, 4, 16), (0x20, 1, 8), (0x20, 2, 32), (0x22, 1, 8), (0x22, 2, 32)]
+            as [(UInt8, UInt64, Int)]
+    )
     func `keys and secrets have exactly their length`(_ kind: UInt8, _ tag: UInt64, _ length: Int) throws {
         let pairs = try #require(Self.whole.first { $0.0 == kind }).1
         let index = try #require(pairs.firstIndex { $0.0 == tag })
@@ -285,7 +292,9 @@ struct MessageTests {
             )
         }
         #expect(formatFailure { _ = try decoded(fields(0x44, [(1, number(1 << 32)), (2, [1])])) } != nil)
-        #expect(try decoded(fields(0x12, [(3, number(.max))])) == .notify(NotifyRequest(title: "", body: "", urgency: 2)))
+        #expect(
+            try decoded(fields(0x12, [(3, number(.max))])) == .notify(NotifyRequest(title: "", body: "", urgency: 2))
+        )
         #expect(try decoded(fields(0x12, [])) == .notify(NotifyRequest(title: "", body: "", urgency: 1)))
     }
 
@@ -308,7 +317,8 @@ struct MessageTests {
 
     @Test(
         arguments: [
-            [(0, 0)], [(5, 1), (5, 1)], [(5, 2), (6, 1)], [(5, 1), (4, 1)], [(.max, 2)], [(.max, 0)], [(1, .max), (9, 1)],
+            [(0, 0)], [(5, 1), (5, 1)], [(5, 2), (6, 1)], [(5, 1), (4, 1)], [(.max, 2)], [(.max, 0)],
+            [(1, .max), (9, 1)],
         ] as [[(UInt64, UInt32)]]
     )
     func `ranges ascend, do not overlap and hold something`(_ ranges: [(UInt64, UInt32)]) {
@@ -339,11 +349,15 @@ struct MessageTests {
 
     // MARK: - RECORDS
 
-    @Test(arguments: [Compression.stored, .zlib(), .zstd()]) func `a batch comes back`(_ compression: Compression) throws {
+    @Test(arguments: [Compression.stored, .zlib(), .zstd()]) func `a batch comes back`(_ compression: Compression)
+        throws
+    {
         var compressor = try Compressor(compression)
         var decompressor = try Decompressor()
         for count in [1, 100, 129, 5_000, 65_536] {
-            for batch in [[UInt8](repeating: 7, count: count), (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 167 ^ $0 >> 3) }] {
+            for batch in [
+                [UInt8](repeating: 7, count: count), (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 167 ^ $0 >> 3) },
+            ] {
                 let bytes = try RecordsMessage.encode(batch, with: &compressor, codec: compression.codec)
                 let message = try messages(in: Array(bytes.readableBytesView))[0]
                 #expect(message.kind == .records)

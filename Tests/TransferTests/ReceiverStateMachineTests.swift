@@ -109,7 +109,9 @@ struct ReceiverStateMachineTests {
 
     @Test mutating func `a frame of chunks that were never listed is refused behind COMMIT`() throws {
         try machine.take(commit(frames: 2))
-        #expect(formatFailure { _ = try machine.begin(frame(0, 4...5)) } == "a frame names chunks that were never listed")
+        #expect(
+            formatFailure { _ = try machine.begin(frame(0, 4...5)) } == "a frame names chunks that were never listed"
+        )
         #expect(formatFailure { _ = try machine.begin(frame(0, (.max)...(.max))) } != nil)
     }
 
@@ -130,7 +132,9 @@ struct ReceiverStateMachineTests {
     }
 
     @Test mutating func `more than the credit is refused`() throws {
-        try take([file(9, "large", 100), list(9, [[UInt8](repeating: 9, count: 60), [UInt8](repeating: 8, count: 40)])])
+        try take([
+            file(9, "large", 100), list(9, [[UInt8](repeating: 9, count: 60), [UInt8](repeating: 8, count: 40)]),
+        ])
         machine.markStepsDone()
         try receive(0, 0...4)
         #expect(machine.outstanding == 50)

@@ -70,7 +70,8 @@ struct ReceiverTests {
             let commit = Commit(records: 3, frames: 1, manifest: digest(bytes))
             var frame: [UInt8] = []
             FrameHeader(number: 0, codec: .stored, runs: [0...0]).encode(to: &frame)
-            let all = Array(records.readableBytesView) + rawMessage(0x31, frame + Self.content) + encoded(.commit(commit))
+            let all =
+                Array(records.readableBytesView) + rawMessage(0x31, frame + Self.content) + encoded(.commit(commit))
             for byte in all { try await client.send([byte]) }
         }
         #expect(result.failure == nil)
@@ -92,7 +93,8 @@ struct ReceiverTests {
 
     @Test(
         arguments: [
-            (.stored, [1, 2, 3]), (.stored, Array("0123456789x".utf8)), (.zlib, [1, 2, 3]), (.zlib, [0x78, 0x9C, 3, 0, 0, 0]),
+            (.stored, [1, 2, 3]), (.stored, Array("0123456789x".utf8)), (.zlib, [1, 2, 3]),
+            (.zlib, [0x78, 0x9C, 3, 0, 0, 0]),
             (.zstd, [1, 2, 3]), (.zstd, [0x28, 0xB5, 0x2F, 0xFD, 0x20]), (.zstd, Array("0123456789".utf8)),
             (.zstd, [0x50, 0x2A, 0x4D, 0x18, 0, 0, 0, 0]), (.zlib, Array("0123456789".utf8)),
         ] as [(Codec, [UInt8])]
@@ -126,7 +128,8 @@ struct ReceiverTests {
 
     @Test(
         arguments: [
-            [header, header], [file(0, "f", 1)], [header, list(0, [[1]])], [header, .retract(entry: 0, reason: .changed)],
+            [header, header], [file(0, "f", 1)], [header, list(0, [[1]])],
+            [header, .retract(entry: 0, reason: .changed)],
         ]
     )
     func `records that lie are refused as protocol`(_ records: [Record]) async throws {
@@ -223,8 +226,6 @@ struct ReceiverTests {
             try await client.records(Self.oneFile)
             try await client.commit(frames: 1)
             try await client.frame(0...0, payload: Self.content)
-            _ = try await client.end()
-            data.client.close()
             try? await served
         }
         #expect(result.failure != nil)
@@ -247,7 +248,9 @@ struct ReceiverTests {
 
     @Test(
         arguments: [
-            .welcome(Welcome(codecs: .all, software: "", inbox: [UInt8](repeating: 0, count: 16), displayName: "", label: "")),
+            .welcome(
+                Welcome(codecs: .all, software: "", inbox: [UInt8](repeating: 0, count: 16), displayName: "", label: "")
+            ),
             .durable([0...0]), .committed(Committed()), .echo([]), .received(0), .attached,
         ] as [Message]
     )
@@ -260,7 +263,10 @@ struct ReceiverTests {
         #expect(result.names.isEmpty)
     }
 
-    @Test(arguments: [[1, 0, 0, 0, 0x50, 0, 0, 0, 1], [0, 0, 0, 0, 0x99, 0, 0, 0], [0, 0, 0, 0, 0x50, 0, 1, 0]] as [[UInt8]])
+    @Test(
+        arguments: [[1, 0, 0, 0, 0x50, 0, 0, 0, 1], [0, 0, 0, 0, 0x99, 0, 0, 0], [0, 0, 0, 0, 0x50, 0, 1, 0]]
+            as [[UInt8]]
+    )
     func `bytes that are no message are refused as protocol`(_ bytes: [UInt8]) async throws {
         let result = try await talk { client, _ in try await client.send(bytes) }
         #expect(code(result.heard) == .protocolViolation)
@@ -342,7 +348,9 @@ struct ReceiverTests {
 
     @Test(arguments: [.diskFull, .readOnly, .inputOutput, .policy, .quota, .integrity] as [AbortCode])
     func `what keeps it from publishing reaches the sender with its code`(_ code: AbortCode) async throws {
-        let result = try await talk(publish: { throw TransferError.local(Abort(code, "no", setting: "a.b")) }) { client, _ in
+        let result = try await talk(publish: { throw TransferError.local(Abort(code, "no", setting: "a.b")) }) {
+            client,
+            _ in
             try await client.records([header, file(0, "f", 0)])
             try await client.commit()
         }
@@ -353,7 +361,8 @@ struct ReceiverTests {
     @Test func `a sender learns nothing of a failure but its kind`() async throws {
         struct Secret: Error, CustomStringConvertible { let description = "/home/me/Downloads" }
         for (error, code) in [
-            (Secret(), .internal), (StagingError.integrity(path: "/home/me/f"), .integrity), (StagingError.inUse, .busy),
+            (Secret(), .internal), (StagingError.integrity(path: "/home/me/f"), .integrity),
+            (StagingError.inUse, .busy),
         ] as [(any Error, AbortCode)] {
             let result = try await talk(publish: { throw error }) { client, _ in
                 try await client.records([header, file(0, "f", 0)])

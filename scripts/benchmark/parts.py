@@ -47,6 +47,7 @@ class Bench:
             rounds.append(measured)
             say(f"  round {number + 1}: " + ", ".join(
                 f"{name} {measured[name]['seconds']:.2f}" for name in contenders if name in measured))
+        self.retires = False
         data.remove(self.retired)
         table = {"workload": data.describe(workload), "place": place, "rounds": rounds, "failures": self.failures}
         self.failed += self.failures
