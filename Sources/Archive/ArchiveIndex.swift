@@ -33,6 +33,8 @@ package struct ArchiveIndex: Sendable {
         /// An identical file that was delivered before stands at its final place: nothing is staged.
         package fileprivate(set) var isKept = false
         fileprivate var isRetracted = false
+        /// Its file was made in staging, by a step or by its only chunk: what RETRACT removes.
+        fileprivate var isStaged = false
         fileprivate var isLinkedTo = false
 
         var isComplete: Bool { kind == .file && !isVoid && listHasEnded && missingChunks == 0 }
@@ -57,6 +59,9 @@ package struct ArchiveIndex: Sendable {
     package private(set) var hardLinks: [Int: Int] = [:]
     private var awaited: [UInt64: ListedChunk] = [:]
     private var hasHeader = false
+
+    /// True once the stream has begun as it must.
+    package var isBegun: Bool { hasHeader }
 
     package init() {}
 
@@ -99,6 +104,7 @@ package struct ArchiveIndex: Sendable {
     package mutating func complete(_ target: ChunkTarget) {
         guard !entries[target.entry].isVoid else { return }
         entries[target.entry].missingChunks -= 1
+        entries[target.entry].isStaged = true
         if entries[target.entry].isComplete { incompleteFiles -= 1 }
     }
 
@@ -308,6 +314,7 @@ package struct ArchiveIndex: Sendable {
         entries[index] = entry
         if entry.isComplete { incompleteFiles -= 1 }
         if entry.isVoid || isSingleChunk { return nil }
+        if isFirst { entries[index].isStaged = true }
         if isFirst { return .createFile(entry: index, place: place(of: index), size: entry.size ?? entry.listedBytes) }
         return record.isLast ? .setSize(entry: index, place: place(of: index), size: entry.listedBytes) : nil
     }
@@ -319,7 +326,7 @@ package struct ArchiveIndex: Sendable {
         let wasVoid = entries[index].isVoid
         refuse(index)
         entries[index].isRetracted = true
-        return wasVoid ? nil : .discard(entry: index, place: place(of: index))
+        return wasVoid || !entries[index].isStaged ? nil : .discard(entry: index, place: place(of: index))
     }
 
     private func target(of chunk: ListedChunk) -> ChunkTarget {

@@ -79,6 +79,8 @@ package struct SourceWalk {
         let folder: Directory
         let number: UInt32
         let path: String
+        /// Bytes of the path as the archive counts them, from the top-level name down.
+        let pathBytes: Int
         /// Names in the folder, raw bytes, descending: the next one is the last.
         var names: [[UInt8]]
         /// Device and inode, to find a symlink loop.
@@ -134,8 +136,7 @@ package struct SourceWalk {
             do throws(EntryName.Fault) {
                 name = try EntryName(validating: raw)
             } catch {
-                let shown = SafeText(bytes: raw).description
-                return .problem(SourceProblem(path: level.path + "/" + shown, kind: .name(error)))
+                return .problem(SourceProblem(path: level.path + "/" + text, kind: .name(error)))
             }
             guard
                 let step = visit(
@@ -179,7 +180,10 @@ package struct SourceWalk {
             return nil
         }
         if status.kind == .symlink, options.skipsLinks { return nil }
-        guard depth < ArchiveLimits.depth else { return .problem(SourceProblem(path: path, kind: .tooDeep)) }
+        let pathBytes = (levels.last?.pathBytes).map { $0 + 1 + name.text.utf8.count } ?? name.text.utf8.count
+        guard depth < ArchiveLimits.depth, pathBytes <= ArchiveLimits.pathBytes else {
+            return .problem(SourceProblem(path: path, kind: .tooDeep))
+        }
         switch status.kind {
         case .file, .directory, .symlink: break
         default: return .problem(SourceProblem(path: path, kind: .special(status.kind)))
@@ -219,6 +223,7 @@ package struct SourceWalk {
                     folder: folder,
                     number: entry.number,
                     path: entry.path,
+                    pathBytes: ((levels.last?.pathBytes).map { $0 + 1 } ?? 0) + entry.name.text.utf8.count,
                     names: names,
                     device: entry.status.device,
                     inode: entry.status.inode

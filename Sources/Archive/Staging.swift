@@ -185,6 +185,10 @@ package final class Staging: Sendable {
             }
             try file.writeAll(bytes, at: offset)
             try finishMetadata(of: file, target.place)
+            #if canImport(Darwin)
+            // There is no syncfs: each file is synced when it is written.
+            try file.synchronize()
+            #endif
             readBack = try digest(of: file, from: offset, count: bytes.byteCount, &digester, scratch)
             try file.close()
         } catch {

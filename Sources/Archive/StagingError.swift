@@ -21,6 +21,7 @@ package enum StagingError: Error, Sendable, CustomStringConvertible {
 
     package init(_ error: SystemError) {
         switch error.errno {
+        case .fileExists: self = .inUse
         case .noSpace, .diskQuotaExceeded, .fileTooLarge: self = .diskFull(error)
         case .readOnlyFileSystem: self = .readOnly(error)
         default: self = .inputOutput(error)

@@ -42,6 +42,13 @@ int descriptors_wait_readable(int descriptor, int milliseconds) {
     return poll(&poller, 1, milliseconds);
 }
 
+void descriptors_open_standard_streams(void) {
+    /* What is opened next must not become standard output: each closed number is taken by /dev/null. */
+    for (int number = 0; number <= 2; number++) {
+        if (fcntl(number, F_GETFD) == -1 && errno == EBADF && open("/dev/null", O_RDWR) == -1) return;
+    }
+}
+
 void descriptors_tune_allocator(void) {
 #if defined(__GLIBC__)
     /* Frame buffers of megabytes are mapped and given back one by one, and threads share two arenas: else what one

@@ -24,6 +24,9 @@ extension ProcessContext {
         _ = descriptors_ignore_sigpipe()
     }
 
+    /// Opens `/dev/null` for each of 0, 1 and 2 that is closed, before anything else is opened.
+    package static func openStandardStreams() { descriptors_open_standard_streams() }
+
     /// Makes the allocator give large buffers back and share its arenas (`mallopt`, glibc alone).
     ///
     /// To be called before threads start.

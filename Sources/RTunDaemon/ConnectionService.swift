@@ -182,7 +182,7 @@ package struct ConnectionService: Sendable {
                 )
             }
         } catch {
-            logger.error("a transfer cannot begin: \(error)")
+            logRefusal("a transfer cannot begin: \(error)")
             try await answerer.answer(.refused(Self.refusal(error)))
             return
         }
@@ -325,7 +325,11 @@ extension SocketConnection {
     fileprivate func close(afterGreeting messages: [Message]) async {
         let timer = deadline(in: 2)
         defer { timer.cancel() }
-        do { try await send(ByteBuffer(bytes: Greeting.answer(messages))) } catch {
+        do {
+            try await send(ByteBuffer(bytes: Greeting.answer(messages)))
+            // What it has written is read, or closing would take the answer back from it.
+            while try await receive() != nil {}
+        } catch {
             // It is gone.
         }
         close()

@@ -28,6 +28,9 @@ package struct MessageReader: Sendable {
     /// The body of an earlier message, to be filled again.
     private var spare = ByteBuffer()
 
+    /// Most bytes of a body now, whatever its kind allows: a peer that has not been let in is given little memory.
+    package var bodyLimit = TransferLimits.requestBytes
+
     package init() {}
 
     package var isBetweenMessages: Bool { current == nil && buffer.readableBytes == 0 }
@@ -86,7 +89,7 @@ package struct MessageReader: Sendable {
             return (Int(length), number)
         }
         guard let kind = MessageKind(rawValue: number) else { throw FormatError("unknown type of message") }
-        guard length <= kind.limit else { throw FormatError("a message is longer than its limit") }
+        guard length <= min(kind.limit, bodyLimit) else { throw FormatError("a message is longer than its limit") }
         var body = spare
         spare = ByteBuffer()
         body.clear()

@@ -22,8 +22,10 @@ package final class ReceivedCount: Sendable {
 /// Has one owner, the task that receives.
 package struct MessageStream: Sendable {
     package let connection: SocketConnection
-    /// Counts what is read from now on.
-    package var received: ReceivedCount?
+    /// Counts what is read from now on; set when the connection belongs to a transfer, whose messages may be long.
+    package var received: ReceivedCount? {
+        didSet { reader.bodyLimit = received == nil ? TransferLimits.requestBytes : .max }
+    }
     private var reader = MessageReader()
 
     package init(_ connection: SocketConnection) {

@@ -81,6 +81,8 @@ package actor Receiver {
                     guard let committed = result else { continue }
                     await finish()
                     group.cancelAll()
+                    // The peer closes first; one that does not is closed.
+                    _ = control.deadline(in: TransferLimits.farewellSeconds)
                     return committed
                 }
                 throw TransferError.linkLost

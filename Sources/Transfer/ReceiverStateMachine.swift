@@ -135,9 +135,12 @@ package struct ReceiverStateMachine: Sendable {
     }
 
     /// Takes COMMIT, once.
-    package mutating func take(_ commit: Commit) throws(FormatError) {
-        guard self.commit == nil else { throw FormatError("COMMIT twice") }
-        guard commit.records == index.recordCount else { throw FormatError("COMMIT of another number of records") }
+    package mutating func take(_ commit: Commit) throws(TransferError) {
+        guard self.commit == nil else { throw .malformed(FormatError("COMMIT twice")) }
+        guard index.isBegun else { throw .malformed(FormatError("COMMIT of an archive without a header")) }
+        guard commit.records == index.recordCount else {
+            throw .local(Abort(.integrity, "the manifest has another number of records than was sent"))
+        }
         self.commit = commit
     }
 

@@ -49,6 +49,9 @@ package final class SocketConnection: Sendable {
 
     /// Writes the bytes, returning when the kernel has them all.
     package func send(_ bytes: ByteBuffer) async throws {
+        // A peer that does not read ends like one that says nothing: the write fails when the channel is closed.
+        let timer = deadline(in: TransferLimits.idleSeconds)
+        defer { timer.cancel() }
         do {
             try await channel.writeAndFlush(bytes).get()
         } catch is IOError {
@@ -92,7 +95,6 @@ private final class InboundGate: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
 
     private var arrived: CircularBuffer<ByteBuffer> = []
-    private var arrivedBytes = 0
     private var waiting: EventLoopPromise<ByteBuffer?>?
     private var hasEnded = false
     private var isReading = false
@@ -110,7 +112,6 @@ private final class InboundGate: ChannelInboundHandler {
     /// What arrived is handed out also when the channel is closed and gone.
     func next() -> EventLoopFuture<ByteBuffer?> {
         if let bytes = arrived.popFirst() {
-            arrivedBytes -= bytes.readableBytes
             readOn()
             return loop.makeSucceededFuture(bytes)
         }
@@ -128,7 +129,6 @@ private final class InboundGate: ChannelInboundHandler {
             waiting = nil
             promise.succeed(bytes)
         } else {
-            arrivedBytes += bytes.readableBytes
             arrived.append(bytes)
         }
     }
@@ -146,7 +146,7 @@ private final class InboundGate: ChannelInboundHandler {
     }
 
     private func readOn() {
-        guard let context, !isReading, !hasEnded, arrivedBytes < TransferLimits.readAheadBytes else { return }
+        guard let context, !isReading, !hasEnded, arrived.count < TransferLimits.readAheadBuffers else { return }
         isReading = true
         context.read()
     }

@@ -6,6 +6,8 @@ package enum TransferLimits {
     package static let firstLineBytes = 64 << 10
     /// Bytes of HELLO and first request before base64url.
     package static let greetingBytes = 48 << 10
+    /// Bytes of a message before the peer has been let into a transfer.
+    package static let requestBytes = 16 << 10
     /// Raw bytes under way and not durable, per transfer.
     package static let creditBytes: UInt64 = 64 << 20
     /// Data connections of one transfer.
@@ -16,8 +18,8 @@ package enum TransferLimits {
     package static let commitDelay = 500
     /// Milliseconds between two RECEIVED.
     package static let receivedInterval = 100
-    /// Bytes that are read ahead on one connection.
-    package static let readAheadBytes = 1 << 20
+    /// Buffers of one read call each that are read ahead on one connection.
+    package static let readAheadBuffers = 2
     /// Bytes of one read call.
     package static let readBytes = 256 << 10
     /// Frames that are compressed and wait for a connection.
@@ -28,6 +30,8 @@ package enum TransferLimits {
     package static let probeSeconds: Int64 = 2
     /// Seconds for the answer to a handshake on a socket that is known to live.
     package static let answerSeconds: Int64 = 10
+    /// Seconds that a peer has to close after the last answer.
+    package static let farewellSeconds: Int64 = 5
     /// Seconds between heartbeats.
     package static let heartbeatSeconds: Int64 = 15
     /// Seconds of silence that end a connection.

@@ -9,6 +9,7 @@ private import Dispatch
 @main
 enum EntryPoint {
     static func main() {
+        ProcessContext.openStandardStreams()
         ProcessContext.ignoreSIGPIPE()
         ProcessContext.tuneAllocator()
         do {

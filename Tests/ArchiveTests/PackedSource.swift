@@ -23,6 +23,7 @@ struct PackedSource {
     /// - Parameters:
     ///   - planner: what to read.
     ///   - beforePacking: called between planning and packing of each frame, with its number.
+    /// - Throws: what packing, decoding or `beforePacking` throws.
     init(_ planner: SourcePlanner, beforePacking: (Int) throws -> Void = { _ in }) throws {
         let slab = try Slab(capacity: 4 << 20)
         var digester = try Digester()

@@ -196,7 +196,7 @@ struct SourcePlannerTests {
         }
         #expect(packed.files == ["root/b": Array("after".utf8)])
         #expect(packed.complaints == ["root/a: changed"])
-        #expect(!packed.problems[0].isBenign)
+        #expect(packed.problems.first?.isBenign == false)
     }
 
     @Test func `a large file that is cut short is taken back`() throws {

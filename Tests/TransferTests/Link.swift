@@ -32,7 +32,7 @@ final class ReceivingEnd: Sendable {
     private let workshop: Workshop
     private let staging: Staging
 
-    /// - Parameter publish: what takes the place of publishing; nil publishes below the scratch folder.
+    /// Makes the staging folder; `publish` runs before anything gets its final name, and may throw to prevent it.
     init(publish: (@Sendable () async throws -> Void)? = nil) async throws {
         let destination = try Directory.open(scratch.path)
         let staging = try Staging(in: destination, name: "transfer")
@@ -70,7 +70,9 @@ final class ReceivingEnd: Sendable {
         var failure: (any Error)?
         do { _ = try await receiver.run(MessageStream(control.server)) } catch { failure = error }
         control.server.close()
-        do { try await workshop.run { [staging] in try staging.remove() } } catch { Issue.record(error) }
+        if failure != nil {
+            do { try await workshop.run { [staging] in try staging.remove() } } catch { Issue.record(error) }
+        }
         await workshop.shutDown()
         return failure
     }

@@ -393,6 +393,7 @@ struct MessageTests {
             #expect(failure(2, [0, 0, 0], size, [0x28, 0xB5, 0x2F, 0xFD]))
         }
         // Compressed to the same length or more: it must have been stored.
+        #expect(failure(1, [0, 0, 0], 2, [120, 1, 1, 2, 0, 253, 255, 4, 4, 0, 14, 0, 9]))
         #expect(failure(2, [0, 0, 0], 4, [0x28, 0xB5, 0x2F, 0xFD, 0]))
         #expect(failure(1, [0, 0, 0], 100, [0x78, 0x9C]))
     }

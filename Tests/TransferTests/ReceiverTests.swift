@@ -14,10 +14,10 @@ struct ReceiverTests {
 
     /// Runs a receiver while a client speaks; what the client heard last, what ended the receiver, and what stands.
     private func talk(
-        publish: (@Sendable () async throws -> Void)? = nil,
+        publishingFailsWith error: (any Error)? = nil,
         _ speak: (inout SpeakingClient, ReceivingEnd) async throws -> Void
     ) async throws -> (heard: Message?, failure: (any Error)?, names: [String], end: ReceivingEnd) {
-        let end = try await ReceivingEnd(publish: publish)
+        let end = try await ReceivingEnd { if let error { throw error } }
         async let failure = end.run()
         var client = SpeakingClient(end.control)
         // The receiver may close while the client still speaks.
@@ -97,6 +97,8 @@ struct ReceiverTests {
             (.zlib, [0x78, 0x9C, 3, 0, 0, 0]),
             (.zstd, [1, 2, 3]), (.zstd, [0x28, 0xB5, 0x2F, 0xFD, 0x20]), (.zstd, Array("0123456789".utf8)),
             (.zstd, [0x50, 0x2A, 0x4D, 0x18, 0, 0, 0, 0]), (.zlib, Array("0123456789".utf8)),
+            // Sound, but longer than what it holds.
+            (.zlib, [120, 1, 1, 10, 0, 245, 255, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 10, 255, 2, 14]),
         ] as [(Codec, [UInt8])]
     )
     func `a payload that does not decode to its chunks is refused as protocol`(
@@ -348,13 +350,12 @@ struct ReceiverTests {
 
     @Test(arguments: [.diskFull, .readOnly, .inputOutput, .policy, .quota, .integrity] as [AbortCode])
     func `what keeps it from publishing reaches the sender with its code`(_ code: AbortCode) async throws {
-        let result = try await talk(publish: { throw TransferError.local(Abort(code, "no", setting: "a.b")) }) {
-            client,
-            _ in
+        let abort = Abort(code, "no", setting: "a.b")
+        let result = try await talk(publishingFailsWith: TransferError.local(abort)) { client, _ in
             try await client.records([header, file(0, "f", 0)])
             try await client.commit()
         }
-        #expect(result.heard == .abort(Abort(code, "no", setting: "a.b")))
+        #expect(result.heard == .abort(abort))
         #expect(result.names.isEmpty)
     }
 
@@ -364,7 +365,7 @@ struct ReceiverTests {
             (Secret(), .internal), (StagingError.integrity(path: "/home/me/f"), .integrity),
             (StagingError.inUse, .busy),
         ] as [(any Error, AbortCode)] {
-            let result = try await talk(publish: { throw error }) { client, _ in
+            let result = try await talk(publishingFailsWith: error) { client, _ in
                 try await client.records([header, file(0, "f", 0)])
                 try await client.commit()
             }
