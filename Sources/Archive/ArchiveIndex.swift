@@ -252,6 +252,7 @@ package struct ArchiveIndex: Sendable {
             incompleteFiles += 1
             if size == 0 {
                 entries[index].listHasEnded = true
+                entries[index].isStaged = true
                 incompleteFiles -= 1
             }
         }
@@ -406,4 +407,13 @@ package enum StagingStep: Sendable {
     /// Must not run beside a frame of the same entry.
     case discard(entry: Int, place: FilePlace)
     case report(entry: Int, cause: RejectCause)
+
+    /// Index of the entry that it is about.
+    var entry: Int {
+        switch self {
+        case .makeFolder(let entry, _, _), .createFile(let entry, _, _), .setSize(let entry, _, _),
+            .discard(let entry, _), .report(let entry, _):
+            entry
+        }
+    }
 }

@@ -72,7 +72,7 @@ extension PlannedFrame {
             case .problem(let problem): packed.problems.append(problem)
             case .segment(let segment): try packed.append(segment, in: slab, &digester)
             case .smallFile(let file):
-                bytesStillPlanned -= Int(file.status.size)
+                bytesStillPlanned -= file.plannedBytes
                 let room = slab.capacity - packed.rawBytes - bytesStillPlanned
                 try packed.append(file, room: room, in: slab, &digester)
             }
@@ -145,6 +145,9 @@ private enum WholeRead {
 }
 
 extension WalkedEntry {
+    /// Room that a frame keeps for the file: its size, or what a file that says it is empty may have.
+    var plannedBytes: Int { status.size == 0 ? SourcePlanner.unsizedLimit : Int(status.size) }
+
     /// Reads the whole file, at most `room` bytes, into the slab from `start`.
     ///
     /// The size is fixed at open where it fits, else what the walk saw. A size of 0 is not believed: files of `/proc`

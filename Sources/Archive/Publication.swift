@@ -9,6 +9,9 @@ private import SystemPackage
 /// `name (2)`. The order is the promise of `docs/archive-format.md` section 8: everything is synced, then renamed,
 /// then the folders are synced. A folder that is new appears by one rename, one that is ours is merged file by file.
 package struct Publication {
+    /// Bytes behind a dot that still count as the ending of a name.
+    private static let longestEnding = 64
+
     private let index: ArchiveIndex
     private let staging: Staging
     private let book: ReceiptBook?
@@ -138,9 +141,7 @@ package struct Publication {
         if kind == .folder {
             try placeFolder(entry, name, staged, holder, wanted, path)
         } else {
-            let original = rename(index.entries[entry].name)
-            if parent < 0, wanted != original, try isSame(name, in: staged, as: original, in: holder) {
-                // The user's own file of that name says the same: there is nothing to add.
+            if parent < 0, try isThere(name, staged, holder, rename(index.entries[entry].name), before: wanted) {
                 return true
             }
             finalNames[entry] = try placeFile(name, staged, holder, wanted, path)
@@ -196,6 +197,24 @@ package struct Publication {
         finalNames[entry] = final
         folders.note(entry, parent: parent, name: final)
         movedWhole.insert(entry)
+    }
+
+    /// True where the user has the same bytes under the name, or under a number before the one chosen.
+    private func isThere(
+        _ name: String,
+        _ staged: Directory,
+        _ holder: Directory,
+        _ original: String,
+        before wanted: String
+    ) throws(SystemError) -> Bool {
+        var candidate = original
+        var number = 2
+        while candidate != wanted, number <= 9_999 {
+            if try isSame(name, in: staged, as: candidate, in: holder) { return true }
+            candidate = Self.numbered(original, number, isFolder: false)
+            number += 1
+        }
+        return false
     }
 
     /// Moves one staged file or symlink; returns its final name, nil where the same one stood there.
@@ -352,6 +371,10 @@ package struct Publication {
             if stem.hasSuffix(".tar"), stem.count > 4 {
                 stem.removeLast(4)
                 ending = ".tar" + ending
+            }
+            if ending.utf8.count > longestEnding {
+                stem = name
+                ending = ""
             }
         }
         let mark = " (\(number))"

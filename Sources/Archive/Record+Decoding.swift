@@ -39,7 +39,11 @@ extension Record {
     /// Decodes one record, which must lie whole in what is left of the reader.
     package static func decode(from reader: inout ByteReader) throws(FormatError) -> Record {
         guard let kind = Kind(rawValue: try reader.u8()) else { throw FormatError("unknown type of record") }
-        var body = ByteReader(try reader.byteString("length of a record", atMost: ArchiveLimits.recordBytes))
+        let length = try reader.varint("length of a record", atMost: UInt64(ArchiveLimits.recordBytes))
+        guard 1 + [UInt8].varintLength(length) + Int(length) <= ArchiveLimits.recordBytes else {
+            throw FormatError("a record is longer than 64 KiB")
+        }
+        var body = ByteReader(try reader.take(Int(length), "a record"))
         let record: Record
         switch kind {
         case .header: record = .header(try decodeHeader(&body))

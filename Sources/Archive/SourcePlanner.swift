@@ -12,7 +12,7 @@ package final class SourcePlanner: @unchecked Sendable {
     /// Times that a file is read before it counts as "changed".
     static let readAttempts = 3
     /// Bytes that a file which says its size is 0 may have.
-    static let unsizedLimit = 1 << 20
+    static let unsizedLimit = 64 << 10
     /// Small files in one frame: keeps records and open calls of a frame bounded where files are tiny.
     static let filesPerFrame = 512
 
@@ -96,11 +96,11 @@ package final class SourcePlanner: @unchecked Sendable {
                 begin(entry, attempt: 1, in: &frame, slab)
                 return false
             }
-            guard frame.plannedBytes + Int(entry.status.size) <= slab.capacity else {
+            guard frame.plannedBytes + entry.plannedBytes <= slab.capacity else {
                 pending = entry
                 return false
             }
-            frame.plannedBytes += Int(entry.status.size)
+            frame.plannedBytes += entry.plannedBytes
             frame.items.append(.smallFile(entry))
         }
         return true

@@ -108,7 +108,9 @@ package final class Staging: Sendable {
     /// Carries out what records ask for, in order; entries whose names cannot be taken are returned.
     package func perform(_ steps: [StagingStep]) throws(StagingError) -> [Refusal] {
         var refusals: [Refusal] = []
-        for step in steps {
+        // What a later step of this batch asks for must not fall on the entry that has the name.
+        var refused: Set<Int> = []
+        for step in steps where !refused.contains(step.entry) {
             do throws(SystemError) {
                 switch step {
                 case .makeFolder(let entry, let parent, let name):
@@ -143,6 +145,7 @@ package final class Staging: Sendable {
                 guard let cause = RejectCause(error) else { throw StagingError(error) }
                 switch step {
                 case .makeFolder(let entry, _, _), .createFile(let entry, _, _):
+                    refused.insert(entry)
                     refusals.append(Refusal(entry: entry, cause: cause))
                 default: throw StagingError(error)
                 }

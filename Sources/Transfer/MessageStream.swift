@@ -26,6 +26,7 @@ package struct MessageStream: Sendable {
     package var received: ReceivedCount? {
         didSet { reader.bodyLimit = received == nil ? TransferLimits.requestBytes : .max }
     }
+
     private var reader = MessageReader()
 
     package init(_ connection: SocketConnection) {

@@ -125,7 +125,12 @@ package actor Receiver {
     private nonisolated func readControl(_ stream: MessageStream) async throws {
         var stream = stream
         stream.received = received
+        var isCommitted = false
         while let message = try await stream.nextMessage() {
+            if isCommitted, message.kind != .heartbeat, message.kind != .abort {
+                throw TransferError.malformed(FormatError("a message behind COMMIT"))
+            }
+            isCommitted = message.kind == .commit || isCommitted
             switch message.kind {
             case .records: try await take(records: message.body)
             case .frame: try await take(frame: message.body)

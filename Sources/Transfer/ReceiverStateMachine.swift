@@ -12,6 +12,8 @@ package struct ReceiverStateMachine: Sendable {
     package private(set) var outstanding: UInt64 = 0
     private let credit: UInt64
     private var inWork: [UInt64: Int] = [:]
+    /// Numbers of all frames that were begun.
+    private var seenFrames: Set<UInt64> = []
     private var finishedFrames: UInt64 = 0
     private var highestFrame: UInt64?
     /// Verified, waiting for a sync: numbers of frames, and all chunks that are to be journalled.
@@ -71,8 +73,9 @@ package struct ReceiverStateMachine: Sendable {
             guard commit == nil else { throw FormatError("a frame names chunks that were never listed") }
             return nil
         }
+        if let commit, frame.number >= commit.frames { throw FormatError("a frame behind COMMIT") }
         let targets = try index.claim(frame.runs)
-        guard inWork[frame.number] == nil else { throw FormatError("a frame number twice") }
+        guard seenFrames.insert(frame.number).inserted else { throw FormatError("a frame number twice") }
         let bytes = targets.reduce(0) { $0 + $1.length }
         // The first frame always fits, whatever the credit: a sender with nothing under way may send one.
         guard outstanding == 0 || outstanding + UInt64(bytes) <= credit else { throw FormatError("over the credit") }

@@ -138,7 +138,8 @@ package actor Sender {
                 let cause = await fail(error)
                 planner.cancel()
                 group.cancelAll()
-                if let abort = (cause as? TransferError)?.abort { await control.close(after: .abort(abort)) }
+                let told = (cause as? FormatError).map(TransferError.malformed) ?? cause as? TransferError
+                if let abort = told?.abort { await control.close(after: .abort(abort)) }
                 control.close()
                 throw cause
             }
@@ -320,6 +321,7 @@ package actor Sender {
     // MARK: - State
 
     private func speak(_ message: ByteBuffer) async throws {
+        if let failure { throw failure }
         lastSpoken = .now()
         progressNow.wireBytes += UInt64(message.readableBytes)
         try await control.send(message)

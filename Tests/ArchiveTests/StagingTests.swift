@@ -223,12 +223,24 @@ struct StagingTests {
         #expect(contents(archive.staged("x")) == "abcdefgh")
     }
 
-    @Test func `a refused file that is taken back leaves the first of its name`() throws {
+    @Test(
+        arguments: [
+            [file(1, "x", 0)], [file(1, "x", nil), list(1, [chunk("z")], isLast: false)],
+            [file(1, "x", 2), list(1, [chunk("z"), chunk("y")])], [file(1, "x", nil)],
+        ]
+    )
+    func `a refused file that is taken back in its batch leaves the first of its name`(_ second: [Record]) throws {
         try archive.take([file(0, "x", 4), list(0, [chunk("abcd")])])
         try archive.write(0, "abcd")
-        let refused = try archive.take([file(1, "x", 0), .retract(entry: 1, reason: .changed)])
-        #expect(refused == ["x: nameStands"])
+        try archive.take(second + [.retract(entry: 1, reason: .changed)])
         #expect(contents(archive.staged("x")) == "abcd")
+    }
+
+    @Test func `an empty file that was taken back leaves its name free`() throws {
+        try archive.take([file(0, "x", 0)])
+        try archive.take([.retract(entry: 0, reason: .changed)])
+        #expect(PlainStatus(archive.staged("x")) == nil)
+        #expect(try archive.take([folder(1, "x")]).isEmpty)
     }
 
     @Test func `a chunk of a refused file does not fall on the first of its name`() throws {

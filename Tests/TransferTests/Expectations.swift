@@ -40,9 +40,23 @@ func rawMessage(_ kind: UInt8, _ body: [UInt8], length: UInt32? = nil, reserved:
     return bytes + [kind] + reserved + body
 }
 
+/// A reader of a connection that belongs to a transfer.
+func transferReader() -> MessageReader {
+    var reader = MessageReader()
+    reader.bodyLimit = .max
+    return reader
+}
+
+/// A stream of a connection that belongs to a transfer.
+func transferStream(_ connection: SocketConnection) -> MessageStream {
+    var stream = MessageStream(connection)
+    stream.received = ReceivedCount()
+    return stream
+}
+
 /// All messages in bytes that come at once.
 func messages(in bytes: [UInt8]) throws -> [RawMessage] {
-    var reader = MessageReader()
+    var reader = transferReader()
     reader.append(ByteBuffer(bytes: bytes))
     var messages: [RawMessage] = []
     while let message = try reader.nextMessage() { messages.append(message) }

@@ -61,11 +61,11 @@ struct GreetingTests {
 
     @Test func `a greeting holds at most 48 KiB`() {
         func failure(_ count: Int) -> String? {
-            // Three ECHO messages would be too many, so one FRAME fills it; its type is looked at after its length.
             let bytes = rawMessage(0x31, [UInt8](repeating: 0, count: count - 8))
             return formatFailure { _ = try Greeting.messages(inLine: Array("XCAPS 1 ".utf8) + Base64URL.encode(bytes)) }
         }
-        #expect(failure(48 << 10) == "a message that has a decoder of its own")
+        // A message that long is refused for itself; more is refused before anybody looks for messages.
+        #expect(failure(48 << 10) == "a message is longer than its limit")
         #expect(failure(48 << 10 + 1) == "the greeting is not base64url")
     }
 

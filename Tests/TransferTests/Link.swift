@@ -143,7 +143,7 @@ struct SpeakingClient {
 
     /// Reads until COMMITTED or ABORT; nil where the connection ends before that.
     func end() async throws -> Message? {
-        var stream = MessageStream(connection)
+        var stream = transferStream(connection)
         while let message = try await stream.nextMessage() {
             let decoded = try message.decoded()
             switch decoded {

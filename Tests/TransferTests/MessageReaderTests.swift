@@ -74,15 +74,26 @@ struct MessageReaderTests {
     ) throws {
         // The header alone decides: nothing is kept for a body that is too long.
         func header(_ length: Int) -> [UInt8] { Array(rawMessage(kind.rawValue, [], length: UInt32(length))) }
-        var reader = MessageReader()
+        var reader = transferReader()
         reader.append(ByteBuffer(bytes: header(kind.limit)))
         #expect(formatFailure { _ = try reader.nextMessage() } == nil)
-        reader = MessageReader()
+        reader = transferReader()
         reader.append(ByteBuffer(bytes: header(kind.limit + 1)))
         #expect(formatFailure { _ = try reader.nextMessage() } == "a message is longer than its limit")
-        reader = MessageReader()
+        reader = transferReader()
         reader.append(ByteBuffer(bytes: header(Int(UInt32.max))))
         #expect(formatFailure { _ = try reader.nextMessage() } == "a message is longer than its limit")
+    }
+
+    @Test func `a body has at most 16 KiB before the peer is let into a transfer`() throws {
+        for kind in MessageKind.allCases where kind.limit > 16_384 {
+            var reader = MessageReader()
+            reader.append(ByteBuffer(bytes: rawMessage(kind.rawValue, [], length: 16_384)))
+            #expect(formatFailure { _ = try reader.nextMessage() } == nil)
+            reader = MessageReader()
+            reader.append(ByteBuffer(bytes: rawMessage(kind.rawValue, [], length: 16_385)))
+            #expect(formatFailure { _ = try reader.nextMessage() } == "a message is longer than its limit")
+        }
     }
 
     @Test func `the limits are those of the spec`() {
@@ -116,7 +127,7 @@ struct MessageReaderTests {
 
     @Test func `a message in the largest frame is one piece`() throws {
         let body = [UInt8](repeating: 5, count: MessageKind.frame.limit)
-        var reader = MessageReader()
+        var reader = transferReader()
         var rest = rawMessage(0x31, body)[...]
         while !rest.isEmpty {
             #expect(try reader.nextMessage() == nil)

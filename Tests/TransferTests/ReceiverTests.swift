@@ -384,7 +384,7 @@ struct ReceiverTests {
         var client = SpeakingClient(end.control)
         try await client.records([header, file(0, "f", 0), file(7, "f", 0), file(8, "g", 0)])
         try await client.commit()
-        var stream = MessageStream(end.control.client)
+        var stream = transferStream(end.control.client)
         var rejections: [Rejection] = []
         while let message = try await stream.nextMessage() {
             let decoded = try message.decoded()

@@ -128,7 +128,7 @@ struct SendReceiveTests {
         let sending = try await SendingEnd(on: link)
         async let result = sending.run([root])
         try await speak(link.server)
-        var stream = MessageStream(link.server)
+        var stream = transferStream(link.server)
         var heard: Message?
         while let message = try await stream.nextMessage() {
             if message.kind != .records, message.kind != .frame { heard = try message.decoded() }
@@ -181,7 +181,7 @@ struct SendReceiveTests {
         let sending = try await SendingEnd(on: link, credit: 4 << 20)
         async let result = sending.run([root])
         try await link.server.send(.committed(Committed()))
-        var stream = MessageStream(link.server)
+        var stream = transferStream(link.server)
         var last: MessageKind?
         while let message = try await stream.nextMessage() { last = message.kind }
         #expect(sentence(await result) == "COMMITTED without COMMIT")
@@ -206,7 +206,7 @@ struct SendReceiveTests {
         let link = try await Link()
         let sending = try await SendingEnd(on: link, credit: 4 << 20)
         async let result = sending.run([root])
-        var stream = MessageStream(link.server)
+        var stream = transferStream(link.server)
         // The first frame is there and fills the credit.
         while let message = try await stream.nextMessage(), message.kind != .frame {}
         let planner = SourcePlanner(walk: SourceWalk(sources: [], options: WalkOptions()))
@@ -228,7 +228,7 @@ struct SendReceiveTests {
         let link = try await Link()
         let sending = try await SendingEnd(on: link, credit: 8 << 20)
         async let result = sending.run([root])
-        var stream = MessageStream(link.server)
+        var stream = transferStream(link.server)
         var came: UInt64 = 0
         var acknowledged: UInt64 = 0
         while let message = try await stream.nextMessage() {
@@ -255,7 +255,7 @@ struct SendReceiveTests {
         let link = try await Link()
         let sending = try await SendingEnd(on: link)
         async let result = sending.run([root])
-        var stream = MessageStream(link.server)
+        var stream = transferStream(link.server)
         while let message = try await stream.nextMessage() {
             guard message.kind == .commit else { continue }
             try await link.server.send(.reject(Rejection(entry: 1, cause: .nameStands, path: "root/f")))
