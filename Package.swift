@@ -90,7 +90,7 @@ let package = Package(
         ),
         .testTarget(
             name: "TransferTests",
-            dependencies: ["Transfer", "Archive", "Codecs", "Descriptors", "TestSupport", nioCore],
+            dependencies: ["Transfer", "Archive", "Codecs", "Descriptors", "TestSupport", nioCore, nioPosix],
             swiftSettings: strict
         ),
         .testTarget(

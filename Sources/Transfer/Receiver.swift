@@ -191,6 +191,8 @@ package actor Receiver {
             try bytes.withSpan { (span: RawSpan) throws(StagingError) in try staging.keep(records: span) }
             return try staging.perform(steps)
         }
+        // Void before frames may be written: one of a refused entry would fall on what has its name.
+        for refusal in refusals { machine.refuse(refusal.entry) }
         machine.markStepsDone()
         try await reject(refusals)
         if answersOffers { try await answer(offers) }
