@@ -90,6 +90,28 @@ extension EndToEnd {
             #expect(arrived("\(name)/sub/x.txt") == "x\n")
         }
 
+        @Test(
+            "Every way to pack arrives the same",
+            arguments: [
+                ["--codecs", "zlib"], ["--compress", "none"], ["--compress", "zlib:9"], ["--compress", "zstd:19"],
+                ["--channels", "0"],
+            ]
+        )
+        func packing(_ options: [String]) async throws {
+            let name = "packed " + options.joined(separator: " ")
+            var maker = TreeMaker(seed: 7)
+            try maker.makeTree(at: "\(source.path)/\(name)", files: 40)
+            // Named by its content, each tree would be copied from the one before: this file makes it differ.
+            try write(String(repeating: name, count: 100_000), to: "\(name)/text.txt")
+            let result = try await BuiltBinary.run(
+                ["send", "-r", "--json"] + options + [name],
+                environment: daemon.serverEnvironment,
+                folder: source.path
+            )
+            #expect(result.status == 0, "\(result)")
+            #expect(try await TreeComparison.differences("\(source.path)/\(name)", "\(daemon.inbox)/\(name)") == [])
+        }
+
         @Test("-o names a single source")
         func newName() async throws {
             try write("x\n", to: "old name.txt")
