@@ -105,8 +105,13 @@ package struct ConnectionService: Sendable {
             return
         }
         timer.cancel()
-        let request = try raw.decoded()
-        try await serve(request, hello, memory, stream, &answerer)
+        do {
+            try await serve(try raw.decoded(), hello, memory, stream, &answerer)
+        } catch let error as FormatError {
+            // Behind WELCOME both sides speak messages.
+            logRefusal("a peer does not keep to the protocol: \(error.description)")
+            await stream.connection.close(after: .refused(Abort(.protocolViolation, error.description)))
+        }
     }
 
     /// What is known of the source, for a dialogue that may become a send; nil where it does not say who it is.
@@ -173,7 +178,6 @@ package struct ConnectionService: Sendable {
         let donors: [Donor]
         do {
             (staging, donors) = try await workshop.run {
-                try inbox.check(open.destination)
                 let transfer = open.transfer.description
                 // Taken before the new folder is made, which is none of them.
                 let donors = memory?.takeDonors() ?? []
@@ -328,7 +332,8 @@ extension SocketConnection {
         do {
             try await send(ByteBuffer(bytes: Greeting.answer(messages)))
             // What it has written is read, or closing would take the answer back from it.
-            while try await receive() != nil {}
+            var unread = TransferLimits.firstLineBytes
+            while unread > 0, let bytes = try await receive() { unread -= bytes.readableBytes }
         } catch {
             // It is gone.
         }

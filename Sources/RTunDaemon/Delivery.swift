@@ -86,7 +86,7 @@ package struct Delivery: Sendable {
     }
 
     /// Opens the folders of a destination, making what is missing, and makes their names durable.
-    private func openDestination(_ destination: [EntryName]) throws(StagingError) -> Directory {
+    private func openDestination(_ destination: [EntryName]) throws -> Directory {
         do throws(SystemError) {
             var folder = inbox.directory
             for name in destination {
@@ -96,7 +96,13 @@ package struct Delivery: Sendable {
             }
             return folder
         } catch {
-            throw StagingError(error)
+            switch error.errno {
+            case .notDirectory, .tooManySymbolicLinkLevels, .fileExists:
+                throw TransferError.local(
+                    Abort(.policy, "a part of the destination is not a folder on the laptop")
+                )
+            default: throw StagingError(error)
+            }
         }
     }
 

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 
-package import Archive
+private import Archive
 private import Codecs
 package import Descriptors
 private import SystemPackage
-private import Transfer
 
 /// The folder that receives, held open: everything below it is reached from this handle, component by component.
 package struct Inbox: Sendable {
@@ -38,18 +37,6 @@ package struct Inbox: Sendable {
         directory = try Self.open(absolute)
         self.path = absolute
         identity = try Self.identity(in: directory)
-    }
-
-    /// Refuses a destination of which a part is no folder, before anything is sent.
-    package func check(_ destination: [EntryName]) throws {
-        var folder = directory
-        for name in destination {
-            guard let status = try folder.statusIfPresent(name.text) else { return }
-            guard status.kind == .directory else {
-                throw Abort(.policy, "a part of the destination is not a folder on the laptop")
-            }
-            folder = try folder.subdirectory(name.text)
-        }
     }
 
     private static func identity(in directory: Directory) throws -> [UInt8] {
