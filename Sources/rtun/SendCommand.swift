@@ -150,7 +150,9 @@ struct SendCommand: AsyncParsableCommand {
         abstract: "Send files and folders to your computer.",
         discussion: """
             Every argument is a source; - is standard input and needs --name. They land in the inbox under their own \
-            names; what stands there is never replaced, the new one becomes "name (2)".
+            names. What this server delivered before and nobody has changed since is brought up to date; anything \
+            else that stands there is kept, and the new one becomes "name (2)". A send that broke off goes on with the \
+            same command.
 
             """ + ExitStatus.help
     )
