@@ -173,22 +173,81 @@ package struct ConnectionService: Sendable {
         _ stream: MessageStream,
         _ answerer: inout Answerer
     ) async throws {
-        let inbox = inbox
-        let staging: Staging
-        let donors: [Donor]
+        let transfer: IncomingTransfer
+        var taken: Opened.Taken?
+        var beginning: Have?
+        if let suspended = try await registry.takeSuspended(for: open) {
+            transfer = suspended
+            (taken, beginning) = await suspended.receiver.beginEpoch()
+        } else {
+            await registry.endSuspended(succeededBy: open, of: memory?.name)
+            do {
+                transfer = try await begin(open, memory, answersOffers: answerer.welcome.isKnown)
+            } catch {
+                logRefusal("a transfer cannot begin: \(error)")
+                try await answerer.answer(.refused(Self.refusal(error)))
+                return
+            }
+        }
+        guard let epoch = try await registry.add(transfer) else {
+            await discard(transfer.staging)
+            try await answerer.answer(.refused(Abort(.busy, "this transfer is running already")))
+            return
+        }
+        let opened = Opened(
+            epoch: epoch,
+            credit: TransferLimits.creditBytes,
+            channels: UInt64(Self.dataConnections),
+            taken: taken
+        )
+        let started = NIODeadline.now()
         do {
-            (staging, donors) = try await workshop.run {
-                let transfer = open.transfer.description
-                // Taken before the new folder is made, which is none of them.
-                let donors = memory?.takeDonors() ?? []
-                return (
-                    try Staging(in: inbox.directory, name: memory?.stagingName(transfer) ?? transfer), donors
+            do { try await answerer.answer(.opened(opened)) } catch let error as TransferError where error.breaksLink {
+                // It finds out when it reads.
+            }
+            switch try await transfer.receiver.run(stream, beginning: beginning) {
+            case .suspended:
+                logger.info("a link broke", metadata: ["transfer": "\(open.transfer)"])
+                if open.purpose == .send {
+                    await registry.suspend(open.transfer)
+                } else {
+                    await registry.remove(open.transfer)
+                    await discard(transfer.staging)
+                }
+            case .committed(let committed):
+                await registry.remove(open.transfer)
+                for donor in transfer.donors { donor.remove() }
+                logger.info(
+                    "received",
+                    metadata: [
+                        "transfer": "\(open.transfer)", "names": "\(committed.names.joined(separator: ", "))",
+                        "files": "\(committed.files)", "bytes": "\(committed.bytes)",
+                        "milliseconds": "\((NIODeadline.now() - started).nanoseconds / 1_000_000)",
+                        "\(LogFile.peerKey)": "\(hello.hostName)",
+                    ]
                 )
             }
         } catch {
-            logRefusal("a transfer cannot begin: \(error)")
-            try await answerer.answer(.refused(Self.refusal(error)))
-            return
+            await registry.remove(open.transfer)
+            if memory != nil, open.purpose == .send, Self.canGoOn(after: error) {
+                await transfer.receiver.salvage()
+            } else {
+                await discard(transfer.staging)
+            }
+            logRefusal("transfer \(open.transfer) ended: \(error)")
+        }
+    }
+
+    /// Makes the staging folder of a new transfer, with what earlier ones of the same source have left.
+    private func begin(_ open: OpenRequest, _ memory: SourceMemory?, answersOffers: Bool) async throws
+        -> IncomingTransfer
+    {
+        let inbox = inbox
+        let (staging, donors) = try await workshop.run {
+            let transfer = open.transfer.description
+            // Taken before the new folder is made, which is none of them.
+            let donors = memory?.takeDonors() ?? []
+            return (try Staging(in: inbox.directory, name: memory?.stagingName(transfer) ?? transfer), donors)
         }
         let delivery = delivery
         let recall = memory.map {
@@ -201,10 +260,8 @@ package struct ConnectionService: Sendable {
         let receiver = try Receiver(
             staging: staging,
             workshop: workshop,
-            control: stream.connection,
-            received: ReceivedCount(),
             recall: recall,
-            answersOffers: answerer.welcome.isKnown
+            answersOffers: answersOffers
         ) { index, staging, recall in
             switch open.purpose {
             case .send:
@@ -214,43 +271,13 @@ package struct ConnectionService: Sendable {
             case .view: try await delivery.view(index, staging, recall: recall)
             }
         }
-        guard let epoch = try await registry.add(receiver, for: open) else {
-            await discard(staging)
-            try await answerer.answer(.refused(Abort(.busy, "this transfer is running already")))
-            return
-        }
-        let started = NIODeadline.now()
-        do {
-            try await answerer.answer(
-                .opened(
-                    Opened(
-                        epoch: epoch,
-                        credit: TransferLimits.creditBytes,
-                        channels: UInt64(Self.dataConnections)
-                    )
-                )
-            )
-            let committed = try await receiver.run(stream)
-            await registry.remove(open.transfer)
-            for donor in donors { donor.remove() }
-            logger.info(
-                "received",
-                metadata: [
-                    "transfer": "\(open.transfer)", "names": "\(committed.names.joined(separator: ", "))",
-                    "files": "\(committed.files)", "bytes": "\(committed.bytes)",
-                    "milliseconds": "\((NIODeadline.now() - started).nanoseconds / 1_000_000)",
-                    "\(LogFile.peerKey)": "\(hello.hostName)",
-                ]
-            )
-        } catch {
-            await registry.remove(open.transfer)
-            if memory != nil, open.purpose == .send, Self.canGoOn(after: error) {
-                await receiver.salvage()
-            } else {
-                await discard(staging)
-            }
-            logRefusal("transfer \(open.transfer) ended: \(error)")
-        }
+        return IncomingTransfer(
+            request: open,
+            source: memory?.name,
+            receiver: receiver,
+            staging: staging,
+            donors: donors
+        )
     }
 
     /// True where the same send may come again and go on: its staging stays, and is collected after some days.

@@ -20,8 +20,13 @@ package struct SourceMemory: Sendable {
 
     package var isEmpty: Bool { book.isEmpty && !hasUnfinished }
 
-    /// Name of the staging folder of a transfer of this source.
-    package func stagingName(_ transfer: String) -> String { name + "-" + transfer }
+    /// Name of the staging folder of a transfer of this source, which nothing has yet.
+    package func stagingName(_ transfer: String) -> String {
+        let plain = name + "-" + transfer
+        guard Donor.exists(in: inbox, prefix: plain) else { return plain }
+        // A transfer that an earlier daemon has left: it is a donor now.
+        return plain + "-" + String(UInt64.random(in: .min ... .max), radix: 36)
+    }
 
     /// Staging of earlier sends that did not end, locked from now on; for the transfer that goes on with them.
     package func takeDonors() -> [Donor] { Donor.all(in: inbox, prefix: name + "-") }

@@ -215,12 +215,14 @@ struct SendCommand: AsyncParsableCommand {
                         SourcePlanner(
                             walk: SourceWalk(sources: sources.sources, options: options),
                             stream: stream
-                        )
+                        ),
+                        on: try await run.open(try run.makeRequest())
                     )
                 } else {
-                    result = try await HealingRun(run: run, patience: transfer.patience).send {
-                        SourcePlanner(walk: SourceWalk(sources: sources.sources, options: options))
-                    }
+                    result = try await HealingRun(run: run, patience: transfer.patience).send(rememberingIn: { _ in nil
+                        }) {
+                            SourcePlanner(walk: SourceWalk(sources: sources.sources, options: options))
+                        }
                 }
             } catch {
                 report.clear()

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+
+package import Archive
+package import Transfer
+
+/// A send that comes in, over as many links as it takes.
+package struct IncomingTransfer: Sendable {
+    package let request: OpenRequest
+    /// The name under which its source is filed; nil where it does not say who it is.
+    package let source: String?
+    package let receiver: Receiver
+    package let staging: Staging
+    /// Staging of earlier sends that it goes on with, locked as long as it lives.
+    package let donors: [Donor]
+
+    package init(
+        request: OpenRequest,
+        source: String?,
+        receiver: Receiver,
+        staging: Staging,
+        donors: [Donor]
+    ) {
+        self.request = request
+        self.source = source
+        self.receiver = receiver
+        self.staging = staging
+        self.donors = donors
+    }
+
+    /// True where another OPEN goes on with what this one leaves.
+    func isSucceeded(by other: OpenRequest, of source: String?) -> Bool {
+        request.transfer != other.transfer && self.source != nil && self.source == source
+            && request.destination == other.destination
+    }
+}
