@@ -440,7 +440,9 @@ package actor Sender {
         return (epoch, frames)
     }
 
-    /// Lets every task of the link end: each waits for one of these. What they were at is taken up on the next one.
+    /// Lets every task of the link end, each of which waits for one of these.
+    ///
+    /// What they were at is taken up on the next link.
     private func breakLink() async {
         guard let broken = link else { return }
         link = nil
