@@ -20,7 +20,9 @@ package final class Donor: Sendable {
             return []
         }
         return entries.compactMap { entry in
-            guard let name = String(validating: entry.name, as: UTF8.self), name.hasPrefix(prefix) else { return nil }
+            guard let name = String(validating: entry.name, as: UTF8.self), name.hasPrefix(prefix),
+                Staging.isStagingName(name)
+            else { return nil }
             return try? Donor(in: home, name: name)
         }
     }
@@ -40,7 +42,10 @@ package final class Donor: Sendable {
         lock = try folder.openFile("lock", writable: true)
         guard try lock.lockExclusively() else { throw StagingError.inUse }
         tree = try folder.subdirectory("tree")
+        // What is being published is not to be taken apart, and what a later version wrote is left alone.
+        guard try !PublicationPlan.isSettled(in: folder) else { throw StagingError.inUse }
         journal = Journal(in: folder)
+        guard !journal.isForeign else { throw StagingError.inUse }
     }
 
     /// A staged file that the journal knows.
@@ -54,7 +59,7 @@ package final class Donor: Sendable {
 
     /// The staged file of that path; nil where there is none, or the journal does not know it.
     func file(at path: String) -> Found? {
-        guard let journalled = journal.files[path] else { return nil }
+        guard let journalled = journal.file(at: path) else { return nil }
         var folder = tree
         var names = path.split(separator: "/").map(String.init)
         guard let name = names.popLast() else { return nil }
@@ -75,6 +80,6 @@ package final class Donor: Sendable {
     /// Removes what is left of it.
     package func remove() {
         // What cannot be removed now is removed when it has expired.
-        try? home.removeTree(name)
+        try? Staging.removeAtOnce(name, in: home)
     }
 }

@@ -121,7 +121,10 @@ package struct ConnectionService: Sendable {
         }
         guard let key = hello.sourceKey else { return nil }
         let folder = inbox.directory
-        return try await workshop.run { try SourceMemory(in: folder, label: Self.plainLabel, sourceKey: key) }
+        let shelf = delivery.shelf
+        return try await workshop.run {
+            try SourceMemory(in: folder, label: Self.plainLabel, sourceKey: key, shelf: shelf)
+        }
     }
 
     private func serve(
@@ -182,6 +185,9 @@ package struct ConnectionService: Sendable {
         } else {
             await registry.endSuspended(succeededBy: open, of: memory?.name)
             do {
+                if let memory, let answer = try await finishedAnswer(to: open, memory) {
+                    return try await answerer.answer(.committed(answer))
+                }
                 transfer = try await begin(open, memory, answersOffers: answerer.welcome.isKnown)
             } catch {
                 logRefusal("a transfer cannot begin: \(error)")
@@ -238,6 +244,15 @@ package struct ConnectionService: Sendable {
         }
     }
 
+    /// What a transfer that was published already was answered with; one that a daemon's death has interrupted is first.
+    private func finishedAnswer(to open: OpenRequest, _ memory: SourceMemory) async throws -> Committed? {
+        try await delivery.finishInterrupted(of: memory)
+        return try await workshop.run {
+            try memory.book.load()
+            return try memory.answer(to: open)
+        }
+    }
+
     /// Makes the staging folder of a new transfer, with what earlier ones of the same source have left.
     private func begin(_ open: OpenRequest, _ memory: SourceMemory?, answersOffers: Bool) async throws
         -> IncomingTransfer
@@ -250,6 +265,12 @@ package struct ConnectionService: Sendable {
             return (try Staging(in: inbox.directory, name: memory?.stagingName(transfer) ?? transfer), donors)
         }
         let delivery = delivery
+        let head = PublicationHead(
+            source: memory?.name ?? "",
+            transfer: open.transfer.rawValue,
+            secret: try Digest(ofSecret: open.secret),
+            destination: open.destination
+        )
         let recall = memory.map {
             Recall(
                 book: $0.book,
@@ -264,11 +285,8 @@ package struct ConnectionService: Sendable {
             answersOffers: answersOffers
         ) { index, staging, recall in
             switch open.purpose {
-            case .send:
-                try await workshop.run {
-                    try delivery.deliver(index, staging, to: open.destination, recall: recall)
-                }
-            case .view: try await delivery.view(index, staging, recall: recall)
+            case .send: try await delivery.deliver(index, staging, as: head, recall: recall)
+            case .view: try await delivery.view(index, staging, as: head, recall: recall)
             }
         }
         return IncomingTransfer(
@@ -292,7 +310,7 @@ package struct ConnectionService: Sendable {
 
     private func discard(_ staging: Staging) async {
         do {
-            try await workshop.run { try staging.remove() }
+            try await workshop.run { try staging.discard() }
         } catch {
             logger.error("a staging folder could not be removed: \(error)")
         }

@@ -41,7 +41,7 @@ package struct Daemon: Sendable {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let workshop = try await Workshop(compression: .stored)
         let registry = TransferRegistry()
-        let delivery = Delivery(inbox: inbox, opener: Opener())
+        let delivery = Delivery(inbox: inbox, opener: Opener(), shelf: ReceiptShelf(), workshop: workshop)
         let service = ConnectionService(
             configuration: configuration,
             inbox: inbox,
@@ -53,6 +53,9 @@ package struct Daemon: Sendable {
         )
         let stop = StopSignal()
         delivery.removeOldViews()
+        for failure in delivery.finishInterrupted() {
+            logger.error("an interrupted delivery cannot be completed yet: \(failure.name): \(failure.error)")
+        }
         Staging.removeAbandoned(in: inbox.directory, olderThan: Self.stagingLifetime)
 
         let peers = try await Self.listen(on: socket, group)

@@ -52,7 +52,7 @@ final class ReceivingEnd: Sendable {
                     index,
                     from: staging,
                     to: destination,
-                    recall: nil,
+                    book: nil,
                     names: NamePlan(inbox: destination, destination: [])
                 )
                 try publication.publish()
