@@ -32,7 +32,9 @@ package final class Donor: Sendable {
         guard let home = try? destination.subdirectory(Staging.partFolderName), let names = try? home.names() else {
             return false
         }
-        return names.contains { $0.starts(with: prefix.utf8) }
+        return names.contains { name in
+            name.starts(with: prefix.utf8) && Staging.isStagingName(String(decoding: name, as: UTF8.self))
+        }
     }
 
     private init(in home: Directory, name: String) throws {
@@ -75,6 +77,12 @@ package final class Donor: Sendable {
         } catch {
             return nil
         }
+    }
+
+    /// Gives up the lock: the next transfer may take what is left of it.
+    package func letGo() {
+        // Without the call the lock ends with this object.
+        try? lock.unlock()
     }
 
     /// Removes what is left of it.

@@ -84,41 +84,51 @@ struct PublicationPlanner {
             return parent < 0 ? .step(PublicationStep(.keep, entry, as: wanted, inode: standing?.inode ?? 0)) : .nothing
         }
         guard let mine = try staged.statusIfPresent(name) else { return .nothing }
-        return .step(try step(entry, mine, standing, receipt, wanted, staged, holder, rename))
+        let isFolder = kind == .folder
+        if parent < 0, !isFolder, try isThere(name, staged, holder, rename(index.entries[entry].name), before: wanted) {
+            return .step(PublicationStep(.skip, entry, as: wanted, inode: mine.inode))
+        }
+        // A name of what is not ours is passed over for `name (2)`, which an earlier send may have delivered.
+        var candidate = wanted
+        var number = 2
+        while number <= Publication.highestNumber {
+            if let step = try step(entry, mine, staged, holder, as: candidate, isFirst: number == 2) {
+                return .step(step)
+            }
+            candidate = Publication.numbered(wanted, number, isFolder: isFolder)
+            number += 1
+        }
+        return .nothing
     }
 
+    /// What is done under one name; nil where that belongs to somebody else.
     private mutating func step(
         _ entry: Int,
         _ mine: FileStatus,
-        _ standing: FileStatus?,
-        _ receipt: Receipt?,
-        _ wanted: String,
         _ staged: Directory,
         _ holder: Directory,
-        _ rename: (EntryName) -> String
-    ) throws(SystemError) -> PublicationStep {
+        as name: String,
+        isFirst: Bool
+    ) throws(SystemError) -> PublicationStep? {
         let parent = Int(index.entries[entry].parent)
-        let name = index.entries[entry].name
         let isFolder = index.entries[entry].kind == .folder
-        if isFolder, let standing, standing.kind == .directory, parent >= 0 || receipt?.isOf(standing) == true {
-            if wanted != name.text { finalNames[entry] = wanted }
-            folders.note(entry, parent: parent, name: wanted)
-            return PublicationStep(.merge, entry, as: wanted, inode: standing.inode)
+        guard let standing = try holder.statusIfPresent(name) else {
+            movesWhole[entry] = isFolder
+            return PublicationStep(.place, entry, as: name, inode: mine.inode)
         }
-        if parent < 0, !isFolder, try isThere(name.text, staged, holder, rename(name), before: wanted) {
-            return PublicationStep(.skip, entry, as: wanted, inode: mine.inode)
+        let receipt = book?[path(of: entry, as: name)]
+        if isFolder, isFirst, standing.kind == .directory, parent >= 0 || receipt?.isOf(standing) == true {
+            if !name.utf8.elementsEqual(index.entries[entry].name.text.utf8) { finalNames[entry] = name }
+            folders.note(entry, parent: parent, name: name)
+            return PublicationStep(.merge, entry, as: name, inode: standing.inode)
         }
-        movesWhole[entry] = isFolder
-        if let standing {
-            if let receipt, standing.kind != .directory, isOurs(standing, receipt) {
-                let replaced = FileIdentity(standing)
-                return PublicationStep(.replace, entry, as: wanted, inode: mine.inode, replaced: replaced)
-            }
-            if try FileComparison.isSame(name.text, in: staged, as: wanted, in: holder) {
-                return PublicationStep(.skip, entry, as: wanted, inode: mine.inode)
-            }
+        if let receipt, standing.kind != .directory, isOurs(standing, receipt) {
+            movesWhole[entry] = isFolder
+            return PublicationStep(.replace, entry, as: name, inode: mine.inode, replaced: FileIdentity(standing))
         }
-        return PublicationStep(.place, entry, as: wanted, inode: mine.inode)
+        let ownName = index.entries[entry].name.text
+        guard try FileComparison.isSame(ownName, in: staged, as: name, in: holder) else { return nil }
+        return PublicationStep(.skip, entry, as: name, inode: mine.inode)
     }
 
     private mutating func chosenName(_ entry: Int, _ rename: (EntryName) -> String) throws(SystemError) -> String {

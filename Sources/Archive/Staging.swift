@@ -42,13 +42,13 @@ package final class Staging: Sendable {
             home = try Self.makeHome(in: destination, for: name)
             folder = try home.subdirectory(name)
             lock = try folder.createFile("lock")
+            isOwner = try lock.lockExclusively()
             manifest = try folder.createFile("manifest")
             journal = try folder.openForAppending(Journal.fileName)
             try Self.write(Journal.log.header, to: journal)
             try folder.makeDirectory("tree")
             tree = try folder.subdirectory("tree")
             folders = FolderHandles(root: tree)
-            isOwner = try lock.lockExclusively()
         } catch {
             throw StagingError(error)
         }
@@ -385,6 +385,13 @@ package final class Staging: Sendable {
             }
         }
         return refusals
+    }
+
+    /// Gives up the lock: another transfer may take what stands here. Nothing may be written any more.
+    package func letGo() {
+        folders.close()
+        // Without the call the lock ends with this object.
+        try? lock.unlock()
     }
 
     /// Removes the staging folder of a transfer that failed, unless its publication has been planned: that goes on.

@@ -137,6 +137,10 @@ int descriptors_lock_exclusively(int descriptor) {
     return flock(descriptor, LOCK_EX | LOCK_NB);
 }
 
+int descriptors_unlock(int descriptor) {
+    return flock(descriptor, LOCK_UN);
+}
+
 int descriptors_set_nonblocking(int descriptor, int enabled) {
     int flags = fcntl(descriptor, F_GETFL);
     if (flags < 0) return -1;

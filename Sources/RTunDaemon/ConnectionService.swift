@@ -19,6 +19,7 @@ package struct ConnectionService: Sendable {
     private let delivery: Delivery
     private let workshop: Workshop
     private let registry: TransferRegistry
+    private let suspects: Suspects
     private let notices: NoticeBoard
     private let admission = Admission()
     private let logger: Logger
@@ -29,6 +30,7 @@ package struct ConnectionService: Sendable {
         delivery: Delivery,
         workshop: Workshop,
         registry: TransferRegistry,
+        suspects: Suspects,
         notices: NoticeBoard,
         logger: Logger
     ) {
@@ -37,6 +39,7 @@ package struct ConnectionService: Sendable {
         self.delivery = delivery
         self.workshop = workshop
         self.registry = registry
+        self.suspects = suspects
         self.notices = notices
         self.logger = logger
     }
@@ -179,7 +182,20 @@ package struct ConnectionService: Sendable {
         let transfer: IncomingTransfer
         var taken: Opened.Taken?
         var beginning: Have?
-        if let suspended = try await registry.takeSuspended(for: open) {
+        let suspended = try await registry.takeSuspended(for: open)
+        switch try suspects.begin(open.transfer) {
+        case .admitted: break
+        case .later:
+            return try await answerer.answer(.refused(Abort(.busy, "the laptop's daemon has crashed; try again")))
+        case .running:
+            return try await answerer.answer(.refused(Abort(.busy, "this transfer is running already")))
+        case .setAside:
+            logRefusal("transfer \(open.transfer) is set aside")
+            let text = "the laptop's daemon has crashed three times during this transfer; it is set aside"
+            return try await answerer.answer(.refused(Abort(.internal, text)))
+        }
+        defer { suspects.end(open.transfer) }
+        if let suspended {
             transfer = suspended
             (taken, beginning) = await suspended.receiver.beginEpoch()
         } else {
@@ -234,12 +250,14 @@ package struct ConnectionService: Sendable {
                 )
             }
         } catch {
-            await registry.remove(open.transfer)
+            await transfer.receiver.settle()
             if memory != nil, open.purpose == .send, Self.canGoOn(after: error) {
                 await transfer.receiver.salvage()
             } else {
                 await discard(transfer.staging)
             }
+            transfer.letGo()
+            await registry.remove(open.transfer)
             logRefusal("transfer \(open.transfer) ended: \(error)")
         }
     }

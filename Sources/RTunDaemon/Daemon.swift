@@ -21,10 +21,12 @@ package struct Daemon: Sendable {
     private let logger: Logger
     private let logFile: LogFile
     private let inbox: Inbox
+    private let suspects: Suspects
 
-    package init(_ configuration: DaemonConfiguration, inbox: Inbox, logFile: LogFile) {
+    package init(_ configuration: DaemonConfiguration, inbox: Inbox, suspects: Suspects, logFile: LogFile) {
         self.configuration = configuration
         self.inbox = inbox
+        self.suspects = suspects
         self.logFile = logFile
         logger = Logger(label: "rtun") { logFile.handler(label: $0) }
     }
@@ -39,7 +41,10 @@ package struct Daemon: Sendable {
         ready: @escaping @Sendable () -> Void
     ) async throws {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        let workshop = try await Workshop(compression: .stored)
+        let workshop = try await Workshop(
+            compression: .stored,
+            workers: configuration.isSingleThreaded ? 1 : nil
+        )
         let registry = TransferRegistry()
         let delivery = Delivery(inbox: inbox, opener: Opener(), shelf: ReceiptShelf(), workshop: workshop)
         let service = ConnectionService(
@@ -48,11 +53,16 @@ package struct Daemon: Sendable {
             delivery: delivery,
             workshop: workshop,
             registry: registry,
+            suspects: suspects,
             notices: NoticeBoard(notifier: Notifier(), logger: logger),
             logger: logger
         )
         let stop = StopSignal()
         delivery.removeOldViews()
+        for transfer in suspects.setAside {
+            logger.error("transfer \(transfer) ran at three crashes in a row and is refused")
+            Staging.setAside(in: inbox.directory, containing: "\(transfer)-")
+        }
         for failure in delivery.finishInterrupted() {
             logger.error("an interrupted delivery cannot be completed yet: \(failure.name): \(failure.error)")
         }

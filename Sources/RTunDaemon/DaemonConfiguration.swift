@@ -10,6 +10,10 @@ package struct DaemonConfiguration: Sendable {
     package var software: String
     /// The laptop's name, told to clients.
     package var displayName = "laptop"
+    /// The daemon process before this one has crashed.
+    package var followsCrash = false
+    /// One thread for each pool: for tests that count system calls.
+    package var isSingleThreaded = false
 
     package init(socketPath: String, controlPath: String, inboxPath: String, logPath: String, software: String) {
         self.socketPath = socketPath

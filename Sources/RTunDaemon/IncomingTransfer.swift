@@ -27,6 +27,12 @@ package struct IncomingTransfer: Sendable {
         self.donors = donors
     }
 
+    /// Lets others have what it has locked; nothing may use it any more.
+    func letGo() {
+        staging.letGo()
+        for donor in donors { donor.letGo() }
+    }
+
     /// True where another OPEN goes on with what this one leaves.
     func isSucceeded(by other: OpenRequest, of source: String?) -> Bool {
         request.transfer != other.transfer && self.source != nil && self.source == source

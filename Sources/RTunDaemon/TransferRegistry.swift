@@ -48,6 +48,7 @@ package actor TransferRegistry {
     /// Ends suspended transfers that another request goes on with.
     package func endSuspended(succeededBy request: OpenRequest, of source: String?) {
         for (id, entry) in entries where entry.epoch == nil && entry.transfer.isSucceeded(by: request, of: source) {
+            entry.transfer.letGo()
             remove(id)
         }
     }
@@ -67,7 +68,7 @@ package actor TransferRegistry {
 
     /// Keeps a transfer that has lost its link until its sender comes again, or has not for too long.
     package func suspend(_ id: TransferID) {
-        guard entries.values.count(where: { $0.epoch == nil }) < Self.suspendedLimit else { return remove(id) }
+        guard entries.values.count(where: { $0.epoch == nil }) < Self.suspendedLimit else { return end(id) }
         entries[id]?.epoch = nil
         entries[id]?.expiry = Task {
             do { try await Task.sleep(for: Self.suspendedTime, clock: .suspending) } catch { return }
@@ -97,6 +98,12 @@ package actor TransferRegistry {
 
     private func expire(_ id: TransferID) {
         guard entries[id]?.epoch == nil else { return }
+        end(id)
+    }
+
+    /// Ends a suspended transfer: what is durable stays for a later one.
+    private func end(_ id: TransferID) {
+        entries[id]?.transfer.letGo()
         remove(id)
     }
 

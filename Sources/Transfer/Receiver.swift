@@ -58,6 +58,8 @@ package actor Receiver {
     private var dataConnections: [SocketConnection] = []
     /// A data connection has joined this link.
     private var hasBranched = false
+    /// Pieces of work on the staging folder that are under way.
+    private var jobs = 0
 
     package init(
         staging: Staging,
@@ -276,6 +278,8 @@ package actor Receiver {
             try await wait { !self.machine.isWriting }
         }
         let staging = staging
+        jobs += 1
+        defer { endJob() }
         let refusals = try await workshop.run {
             try bytes.withSpan { (span: RawSpan) throws(StagingError) in try staging.keep(records: span) }
             return try staging.perform(steps)
@@ -293,6 +297,8 @@ package actor Receiver {
         guard let memory = recall, let bench = await workshop.benches.take() else {
             throw TransferError.local(.stopping)
         }
+        jobs += 1
+        defer { endJob() }
         let staging = staging
         let result: (recall: Recall, answer: Recall.Answer)
         do {
@@ -346,6 +352,8 @@ package actor Receiver {
         }
         guard let targets = begun else { return }
         guard let bench = await workshop.benches.take() else { throw TransferError.local(.stopping) }
+        jobs += 1
+        defer { endJob() }
         let job = FrameJob(staging: staging, codec: header.codec, payload: payload, targets: targets)
         let refusals: [Staging.Refusal]
         do {
@@ -399,6 +407,8 @@ package actor Receiver {
         firstVerified = nil
         isSyncDue = machine.hasCommit
         let staging = staging
+        jobs += 1
+        defer { endJob() }
         try await workshop.serial.runIfActive {
             try staging.synchronize()
             try staging.journal(chunks)
@@ -407,6 +417,16 @@ package actor Receiver {
         isSyncing = false
         wake()
         if !ranges.isEmpty { await say(.durable(ranges)) }
+    }
+
+    private func endJob() {
+        jobs -= 1
+        wake()
+    }
+
+    /// After a failure: waits until nothing writes to the staging folder any more.
+    package func settle() async {
+        while jobs > 0 { await withCheckedContinuation { waiting.append($0) } }
     }
 
     /// After a failure: what is verified is journalled, so that the next attempt need not hash it again.

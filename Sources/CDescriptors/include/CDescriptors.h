@@ -44,6 +44,9 @@ int descriptors_advise_sequential(int descriptor);
 /** flock(2) with LOCK_EX | LOCK_NB. */
 int descriptors_lock_exclusively(int descriptor);
 
+/* flock(LOCK_UN). */
+int descriptors_unlock(int descriptor);
+
 /** Switches O_NONBLOCK on or off. */
 int descriptors_set_nonblocking(int descriptor, int enabled);
 
