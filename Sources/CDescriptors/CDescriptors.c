@@ -137,6 +137,8 @@ int descriptors_lock_exclusively(int descriptor) {
     return flock(descriptor, LOCK_EX | LOCK_NB);
 }
 
+int descriptors_duplicate(int descriptor) { return fcntl(descriptor, F_DUPFD_CLOEXEC, 3); }
+
 int descriptors_set_nonblocking(int descriptor, int enabled) {
     int flags = fcntl(descriptor, F_GETFL);
     if (flags < 0) return -1;

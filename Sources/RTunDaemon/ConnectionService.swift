@@ -3,48 +3,54 @@
 private import Archive
 private import Codecs
 private import Descriptors
-package import Logging
+import Logging
 private import NIOCore
-package import Transfer
+import Transfer
 
-/// Serves one connection from a peer: chooses the dialogue by its first line and acts on its request.
-package struct ConnectionService: Sendable {
+/// Serves connections from peers at one gate: chooses the dialogue by its first line and acts on its request.
+struct ConnectionService: Sendable {
     /// Data connections that one transfer may have.
     private static let dataConnections = TransferLimits.dataConnections
-    /// What the daemon calls hosts on its plain socket.
-    private static let plainLabel = "default"
 
+    private let gate: Gate
     private let configuration: DaemonConfiguration
     private let inbox: Inbox
     private let delivery: Delivery
     private let workshop: Workshop
     private let registry: TransferRegistry
     private let notices: NoticeBoard
-    private let admission = Admission()
+    private let admission: Admission
+    private let labels: LabelSockets
     private let logger: Logger
 
-    package init(
+    init(
+        gate: Gate,
         configuration: DaemonConfiguration,
         inbox: Inbox,
         delivery: Delivery,
         workshop: Workshop,
         registry: TransferRegistry,
         notices: NoticeBoard,
+        admission: Admission,
+        labels: LabelSockets,
         logger: Logger
     ) {
+        self.gate = gate
         self.configuration = configuration
         self.inbox = inbox
         self.delivery = delivery
         self.workshop = workshop
         self.registry = registry
         self.notices = notices
+        self.admission = admission
+        self.labels = labels
         self.logger = logger
     }
 
     /// Serves the connection to its end.
     ///
     /// Never throws: what goes wrong ends this connection alone.
-    package func serve(_ connection: SocketConnection) async {
+    func serve(_ connection: SocketConnection) async {
         guard admission.enter() else {
             await connection.close(
                 afterGreeting: [.refused(Abort(.busy, "the laptop has too many connections; try again"))])
@@ -60,7 +66,7 @@ package struct ConnectionService: Sendable {
             }
             guard let messages = try Greeting.messages(inLine: line) else {
                 timer.cancel()
-                try await LineDialogue(notices: notices, logger: logger).serve(stream, first: line)
+                try await LineDialogue(gate: gate, notices: notices, logger: logger).serve(stream, first: line)
                 return
             }
             guard try await stream.nextLine(atMost: 64) == Array("PING".utf8) else {
@@ -89,7 +95,7 @@ package struct ConnectionService: Sendable {
             software: configuration.software,
             inbox: inbox.identity,
             displayName: configuration.displayName,
-            label: Self.plainLabel
+            label: gate.name
         )
         let memory = try await memory(for: messages, hello)
         welcome.isKnown = memory?.isEmpty == false
@@ -120,8 +126,10 @@ package struct ConnectionService: Sendable {
             guard case .open(let open) = messages[1], open.purpose == .send else { return nil }
         }
         guard let key = hello.sourceKey else { return nil }
-        let folder = inbox.directory
-        return try await workshop.run { try SourceMemory(in: folder, label: Self.plainLabel, sourceKey: key) }
+        let (inbox, gate) = (inbox, gate)
+        return try await workshop.run {
+            try SourceMemory(in: try inbox.folder(for: gate).directory, label: gate.name, sourceKey: key)
+        }
     }
 
     private func serve(
@@ -145,7 +153,7 @@ package struct ConnectionService: Sendable {
                     title: notice.title,
                     body: notice.body,
                     urgency: urgency,
-                    origin: .unverified(name: hello.hostName)
+                    origin: gate.origin(stating: hello.hostName)
                 )
             )
             try await answerer.answer(.notified(outcome))
@@ -173,16 +181,22 @@ package struct ConnectionService: Sendable {
         _ stream: MessageStream,
         _ answerer: inout Answerer
     ) async throws {
-        let inbox = inbox
+        guard await isFree(open.destination) else {
+            try await answerer.answer(.refused(.unusableDestination))
+            return
+        }
+        let (wholeInbox, gate) = (inbox, gate)
+        let inbox: Inbox
         let staging: Staging
         let donors: [Donor]
         do {
-            (staging, donors) = try await workshop.run {
+            (inbox, staging, donors) = try await workshop.run {
+                let inbox = try wholeInbox.folder(for: gate)
                 let transfer = open.transfer.description
                 // Taken before the new folder is made, which is none of them.
                 let donors = memory?.takeDonors() ?? []
                 return (
-                    try Staging(in: inbox.directory, name: memory?.stagingName(transfer) ?? transfer), donors
+                    inbox, try Staging(in: inbox.directory, name: memory?.stagingName(transfer) ?? transfer), donors
                 )
             }
         } catch {
@@ -190,7 +204,7 @@ package struct ConnectionService: Sendable {
             try await answerer.answer(.refused(Self.refusal(error)))
             return
         }
-        let delivery = delivery
+        let delivery = delivery.into(inbox)
         let recall = memory.map {
             Recall(
                 book: $0.book,
@@ -251,6 +265,14 @@ package struct ConnectionService: Sendable {
             }
             logRefusal("transfer \(open.transfer) ended: \(error)")
         }
+    }
+
+    /// False where a peer of the plain socket asks for a folder that belongs to a host with a label.
+    private func isFree(_ destination: [EntryName]) async -> Bool {
+        guard gate == .plain, let first = destination.first, let label = HostLabel(first.text.lowercased()) else {
+            return true
+        }
+        return await !labels.labels.contains(label)
     }
 
     /// True where the same send may come again and go on: its staging stays, and is collected after some days.
@@ -322,6 +344,11 @@ private struct Answerer {
             try await connection.send(ByteBuffer(bytes: Greeting.answer([.welcome(welcome), message])))
         }
     }
+}
+
+extension Abort {
+    /// Says the same whatever stands there: a file, a symlink, what cannot be read, or another host's folder.
+    static let unusableDestination = Abort(.policy, "the destination cannot be used on the laptop")
 }
 
 extension SocketConnection {

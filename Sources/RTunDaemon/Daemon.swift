@@ -6,13 +6,13 @@ package import Descriptors
 private import Logging
 private import NIOCore
 private import NIOPosix
-private import Transfer
+package import Transfer
 private import UnixSignals
 
-/// The laptop's daemon: accepts connections on two sockets and serves each in a task of its own.
+/// The laptop's daemon: accepts connections and serves each in a task of its own.
 ///
-/// One event loop does the socket I/O, a `Workshop` the blocking work. Peers come through `socket`; administration
-/// comes through `control`, a socket that is never forwarded.
+/// One event loop does the socket I/O, a `Workshop` the blocking work. Peers come through `socket`, or
+/// through the socket of a label; administration comes through `control`, which is never forwarded.
 package struct Daemon: Sendable {
     /// Seconds that an unfinished transfer is kept.
     private static let stagingLifetime: Int64 = 7 * 86_400
@@ -21,9 +21,11 @@ package struct Daemon: Sendable {
     private let logger: Logger
     private let logFile: LogFile
     private let inbox: Inbox
+    private let folder: StateFolder
 
-    package init(_ configuration: DaemonConfiguration, inbox: Inbox, logFile: LogFile) {
+    package init(_ configuration: DaemonConfiguration, folder: StateFolder, inbox: Inbox, logFile: LogFile) {
         self.configuration = configuration
+        self.folder = folder
         self.inbox = inbox
         self.logFile = logFile
         logger = Logger(label: "rtun") { logFile.handler(label: $0) }
@@ -42,18 +44,27 @@ package struct Daemon: Sendable {
         let workshop = try await Workshop(compression: .stored)
         let registry = TransferRegistry()
         let delivery = Delivery(inbox: inbox, opener: Opener())
-        let service = ConnectionService(
-            configuration: configuration,
-            inbox: inbox,
-            delivery: delivery,
-            workshop: workshop,
-            registry: registry,
-            notices: NoticeBoard(notifier: Notifier(), logger: logger),
-            logger: logger
-        )
+        let notices = NoticeBoard(notifier: Notifier(), logger: logger)
+        let admission = Admission()
+        let labels = LabelSockets(in: folder)
+        let (configuration, inbox, logger) = (configuration, inbox, logger)
+        let service: @Sendable (Gate) -> ConnectionService = { gate in
+            ConnectionService(
+                gate: gate,
+                configuration: configuration,
+                inbox: inbox,
+                delivery: delivery,
+                workshop: workshop,
+                registry: registry,
+                notices: notices,
+                admission: admission,
+                labels: labels,
+                logger: logger
+            )
+        }
         let stop = StopSignal()
-        delivery.removeOldViews()
-        Staging.removeAbandoned(in: inbox.directory, olderThan: Self.stagingLifetime)
+        await labels.openRemembered(logger)
+        tidy(await labels.labels, delivery)
 
         let peers = try await Self.listen(on: socket, group)
         let administrators = try await Self.listen(on: control, group)
@@ -62,10 +73,11 @@ package struct Daemon: Sendable {
         ready()
 
         await withTaskGroup(of: Void.self) { tasks in
-            tasks.addTask { await Self.serve(peers) { await service.serve($0) } }
+            tasks.addTask { await Self.serve(peers, logger) { await service(.plain).serve($0) } }
+            tasks.addTask { await Self.serve(labels, service, group, logger) }
             tasks.addTask {
-                await Self.serve(administrators) { connection in
-                    await AdministrationService(registry: registry, inbox: inbox, stop: stop).serve(connection)
+                await Self.serve(administrators, logger) { connection in
+                    await AdministrationService(registry: registry, labels: labels, stop: stop).serve(connection)
                 }
             }
             tasks.addTask {
@@ -84,6 +96,7 @@ package struct Daemon: Sendable {
             for _ in 0..<40 where await registry.count > 0 {
                 try? await Task.sleep(for: .milliseconds(50))
             }
+            await labels.close()
             tasks.cancelAll()
             link.close()
             peers.channel.close(promise: nil)
@@ -91,6 +104,15 @@ package struct Daemon: Sendable {
         }
         await workshop.shutDown()
         try await group.shutdownGracefully()
+    }
+
+    /// Removes what earlier transfers left and nobody will go on with.
+    private func tidy(_ labels: Set<HostLabel>, _ delivery: Delivery) {
+        for gate in [.plain] + labels.map({ Gate.host($0) }) {
+            guard let inbox = try? inbox.folder(for: gate) else { continue }
+            delivery.into(inbox).removeOldViews()
+            Staging.removeAbandoned(in: inbox.directory, olderThan: Self.stagingLifetime)
+        }
     }
 
     private typealias Listener = NIOAsyncChannel<SocketConnection, Never>
@@ -112,8 +134,30 @@ package struct Daemon: Sendable {
             }
     }
 
+    /// Serves the socket of each label from the moment that it listens.
+    private static func serve(
+        _ labels: LabelSockets,
+        _ service: @escaping @Sendable (Gate) -> ConnectionService,
+        _ group: MultiThreadedEventLoopGroup,
+        _ logger: Logger
+    ) async {
+        await withDiscardingTaskGroup { tasks in
+            for await opened in labels.opened {
+                do {
+                    let listener = try await listen(on: try opened.socket.descriptor.duplicate(), group)
+                    tasks.addTask {
+                        await serve(listener, logger) { await service(.host(opened.label)).serve($0) }
+                    }
+                } catch {
+                    logger.error("the socket of \(opened.label.text) cannot be served: \(error)")
+                }
+            }
+        }
+    }
+
     private static func serve(
         _ listener: Listener,
+        _ logger: Logger,
         _ body: @escaping @Sendable (SocketConnection) async -> Void
     ) async {
         do {
@@ -123,7 +167,7 @@ package struct Daemon: Sendable {
                         // A failing session ends in its own task; it must not fell the daemon.
                         group.addTask {
                             await withTaskCancellationHandler {
-                                await body(connection)
+                                await Self.serve(connection, logger, body)
                             } onCancel: {
                                 connection.close()
                             }
@@ -135,6 +179,25 @@ package struct Daemon: Sendable {
         } catch {
             // The listener was closed: the daemon stops.
         }
+    }
+
+    /// Serves the laptop's own user and nobody else, whatever the modes of the socket and its folder have become.
+    private static func serve(
+        _ connection: SocketConnection,
+        _ logger: Logger,
+        _ body: @Sendable (SocketConnection) async -> Void
+    ) async {
+        do {
+            let user = try await connection.peerUserID()
+            guard user == ProcessContext.effectiveUserID else {
+                logger.warning("turned another user away", metadata: [LogFile.peerKey: "-", "uid": "\(user)"])
+                return
+            }
+        } catch {
+            // It is gone already.
+            return
+        }
+        await body(connection)
     }
 }
 

@@ -12,12 +12,19 @@ package struct Delivery: Sendable {
     /// Seconds after which an opened file is removed at the daemon's next start.
     static let viewLifetime: Int64 = 7 * 86_400
 
-    let inbox: Inbox
+    private(set) var inbox: Inbox
     let opener: Opener
 
     package init(inbox: Inbox, opener: Opener) {
         self.inbox = inbox
         self.opener = opener
+    }
+
+    /// The same for another folder that receives.
+    package func into(_ inbox: Inbox) -> Delivery {
+        var delivery = self
+        delivery.inbox = inbox
+        return delivery
     }
 
     /// Publishes a send below the inbox and writes its receipt; missing folders of its destination are made now.
@@ -97,10 +104,8 @@ package struct Delivery: Sendable {
             return folder
         } catch {
             switch error.errno {
-            case .notDirectory, .tooManySymbolicLinkLevels, .fileExists:
-                throw TransferError.local(
-                    Abort(.policy, "a part of the destination is not a folder on the laptop")
-                )
+            case .notDirectory, .tooManySymbolicLinkLevels, .fileExists, .permissionDenied:
+                throw TransferError.local(.unusableDestination)
             default: throw StagingError(error)
             }
         }

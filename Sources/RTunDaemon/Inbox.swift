@@ -39,6 +39,27 @@ package struct Inbox: Sendable {
         identity = try Self.identity(in: directory)
     }
 
+    private init(path: String, directory: Directory, identity: [UInt8]) {
+        self.path = path
+        self.directory = directory
+        self.identity = identity
+    }
+
+    /// The folder of one host: what comes through its own socket lands in `<label>/`, made when it is missing.
+    ///
+    /// Throws where something that is no folder, or a symlink, has the name.
+    package func folder(for gate: Gate) throws(SystemError) -> Inbox {
+        switch gate {
+        case .plain: self
+        case .host(let label):
+            Inbox(
+                path: path + "/" + label.text,
+                directory: try directory.openOrMakeDirectory(label.text),
+                identity: identity
+            )
+        }
+    }
+
     private static func identity(in directory: Directory) throws -> [UInt8] {
         let name = ".rtun-inbox"
         if try directory.statusIfPresent(name) == nil {

@@ -9,6 +9,7 @@ import Transfer
 struct LineDialogue: Sendable {
     private static let lineBytes = 16 << 10
 
+    let gate: Gate
     let notices: NoticeBoard
     let logger: Logger
 
@@ -35,7 +36,7 @@ struct LineDialogue: Sendable {
                 DesktopNotice(
                     title: "",
                     body: words.count > 1 ? String(words[1]) : "",
-                    origin: .unverified(name: String(words.first ?? ""))
+                    origin: gate.origin(stating: String(words.first ?? ""))
                 )
             )
             return Array("OK\r\n".utf8)

@@ -47,7 +47,7 @@ struct ServerCommand: AsyncParsableCommand {
             if stop { return try await stopDaemon(folder) }
             let configuration = DaemonConfiguration(
                 socketPath: try absolute(socket ?? folder.path + "/rtun.sock"),
-                controlPath: try absolute(folder.path + "/ctl.sock"),
+                controlPath: folder.path + "/ctl.sock",
                 inboxPath: try dir ?? Inbox.defaultPath(),
                 logPath: try absolute(log ?? folder.path + "/rtun.log"),
                 software: RTun.software
@@ -55,7 +55,7 @@ struct ServerCommand: AsyncParsableCommand {
             _ = try UnixAddress(path: configuration.socketPath)
             _ = try UnixAddress(path: configuration.controlPath)
             let inbox = try Inbox(path: configuration.inboxPath)
-            if worker { return try await serve(configuration, inbox) }
+            if worker { return try await serve(configuration, inbox, folder) }
             if daemon { return try await startInBackground(configuration, inbox, folder) }
             return try await supervise(configuration, inbox, folder)
         }
@@ -84,7 +84,11 @@ struct ServerCommand: AsyncParsableCommand {
     }
 
     /// Behind the supervisor: talks to peers.
-    private func serve(_ configuration: DaemonConfiguration, _ inbox: Inbox) async throws -> ExitStatus {
+    private func serve(
+        _ configuration: DaemonConfiguration,
+        _ inbox: Inbox,
+        _ folder: StateFolder
+    ) async throws -> ExitStatus {
         let slash = configuration.logPath.lastIndex(of: "/") ?? configuration.logPath.startIndex
         let logFile = try LogFile(
             in: try Directory.open(
@@ -94,7 +98,7 @@ struct ServerCommand: AsyncParsableCommand {
         )
         _ = ProcessContext.setUmask(0o077)
         _ = try? ProcessContext.raiseDescriptorLimit()
-        try await Daemon(configuration, inbox: inbox, logFile: logFile).run(
+        try await Daemon(configuration, folder: folder, inbox: inbox, logFile: logFile).run(
             socket: OwnedDescriptor(adopting: Supervisor.Inherited.socket),
             control: OwnedDescriptor(adopting: Supervisor.Inherited.control),
             supervisor: OwnedDescriptor(adopting: Supervisor.Inherited.link)
@@ -120,7 +124,9 @@ struct ServerCommand: AsyncParsableCommand {
         _ = try ChildProcess.spawn(
             executable: try ProcessContext.executablePath(),
             arguments: arguments(configuration, inbox) + ["--ready-descriptor", "3"],
-            environment: ProcessContext.allEnvironment,
+            // Its current folder is another one.
+            environment: ProcessContext.allEnvironment.filter { !$0.hasPrefix("RTUN_DIR=") }
+                + ["RTUN_DIR=\(folder.path)"],
             descriptors: [(child: 3, parent: theirs.rawValue)],
             newSession: true,
             workingDirectory: "/"
