@@ -51,12 +51,14 @@ struct ConnectionService: Sendable {
     ///
     /// Never throws: what goes wrong ends this connection alone.
     func serve(_ connection: SocketConnection) async {
-        guard admission.enter() else {
-            await connection.close(
-                afterGreeting: [.refused(Abort(.busy, "the laptop has too many connections; try again"))])
+        guard admission.enter(by: gate) else {
+            // More than a few are not even told.
+            guard admission.beginFarewell() else { return }
+            await connection.close(afterGreeting: [.refused(.tooManyConnections)])
+            admission.endFarewell()
             return
         }
-        defer { admission.leave() }
+        defer { admission.leave(by: gate) }
         let timer = connection.deadline(in: TransferLimits.firstLineSeconds)
         var stream = MessageStream(connection)
         do {
@@ -97,6 +99,12 @@ struct ConnectionService: Sendable {
             displayName: configuration.displayName,
             label: gate.name
         )
+        let party = party(of: hello)
+        guard admission.enter(party) else {
+            await stream.connection.close(afterGreeting: [.refused(.tooManyConnections)])
+            return
+        }
+        defer { admission.leave(party) }
         let memory = try await memory(for: messages, hello)
         welcome.isKnown = memory?.isEmpty == false
         var answerer = Answerer(connection: stream.connection, welcome: welcome)
@@ -117,6 +125,13 @@ struct ConnectionService: Sendable {
             // Behind WELCOME both sides speak messages.
             logRefusal("a peer does not keep to the protocol: \(error.description)")
             await stream.connection.close(after: .refused(Abort(.protocolViolation, error.description)))
+        }
+    }
+
+    private func party(of hello: Hello) -> Admission.Party {
+        switch gate {
+        case .plain: .source(hello.sourceKey)
+        case .host(let label): .host(label)
         }
     }
 
@@ -158,7 +173,7 @@ struct ConnectionService: Sendable {
             )
             try await answerer.answer(.notified(outcome))
         case .open(let open): try await receive(open, hello, memory, stream, &answerer)
-        case .attach(let attach): try await join(attach, stream, &answerer)
+        case .attach(let attach): try await join(attach, party(of: hello), stream, &answerer)
         default: throw FormatError("a message that is no request")
         }
         await lingerUntilEnd(stream)
@@ -293,15 +308,21 @@ struct ConnectionService: Sendable {
         }
     }
 
-    private func join(_ attach: AttachRequest, _ stream: MessageStream, _ answerer: inout Answerer) async throws {
+    private func join(
+        _ attach: AttachRequest,
+        _ party: Admission.Party,
+        _ stream: MessageStream,
+        _ answerer: inout Answerer
+    ) async throws {
         guard let receiver = try await registry.receiver(for: attach) else {
             try await answerer.answer(.refused(Abort(.unknown, "there is no such transfer")))
             return
         }
-        guard await receiver.attachedConnections < Self.dataConnections else {
+        guard await receiver.attachedConnections < Self.dataConnections, admission.beginData(party) else {
             try await answerer.answer(.refused(Abort(.busy, "the transfer has all its connections")))
             return
         }
+        defer { admission.endData(party) }
         try await answerer.answer(.attached)
         try await receiver.serve(stream)
     }
@@ -347,6 +368,8 @@ private struct Answerer {
 }
 
 extension Abort {
+    static let tooManyConnections = Abort(.busy, "the laptop has too many connections; try again")
+
     /// Says the same whatever stands there: a file, a symlink, what cannot be read, or another host's folder.
     static let unusableDestination = Abort(.policy, "the destination cannot be used on the laptop")
 }

@@ -74,7 +74,7 @@ package struct Daemon: Sendable {
 
         await withTaskGroup(of: Void.self) { tasks in
             tasks.addTask { await Self.serve(peers, logger) { await service(.plain).serve($0) } }
-            tasks.addTask { await Self.serve(labels, service, group, logger) }
+            tasks.addTask { await Self.serve(labels, service, admission, group, logger) }
             tasks.addTask {
                 await Self.serve(administrators, logger) { connection in
                     await AdministrationService(registry: registry, labels: labels, stop: stop).serve(connection)
@@ -138,12 +138,14 @@ package struct Daemon: Sendable {
     private static func serve(
         _ labels: LabelSockets,
         _ service: @escaping @Sendable (Gate) -> ConnectionService,
+        _ admission: Admission,
         _ group: MultiThreadedEventLoopGroup,
         _ logger: Logger
     ) async {
         await withDiscardingTaskGroup { tasks in
             for await opened in labels.opened {
                 do {
+                    admission.open(.host(opened.label))
                     let listener = try await listen(on: try opened.socket.descriptor.duplicate(), group)
                     tasks.addTask {
                         await serve(listener, logger) { await service(.host(opened.label)).serve($0) }
