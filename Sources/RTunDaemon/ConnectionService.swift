@@ -13,6 +13,7 @@ struct ConnectionService: Sendable {
     private static let dataConnections = TransferLimits.dataConnections
 
     private let gate: Gate
+    private let settings: CurrentSettings
     private let configuration: DaemonConfiguration
     private let inbox: Inbox
     private let delivery: Delivery
@@ -25,6 +26,7 @@ struct ConnectionService: Sendable {
 
     init(
         gate: Gate,
+        settings: CurrentSettings,
         configuration: DaemonConfiguration,
         inbox: Inbox,
         delivery: Delivery,
@@ -36,6 +38,7 @@ struct ConnectionService: Sendable {
         logger: Logger
     ) {
         self.gate = gate
+        self.settings = settings
         self.configuration = configuration
         self.inbox = inbox
         self.delivery = delivery
@@ -68,7 +71,10 @@ struct ConnectionService: Sendable {
             }
             guard let messages = try Greeting.messages(inLine: line) else {
                 timer.cancel()
-                try await LineDialogue(gate: gate, notices: notices, logger: logger).serve(stream, first: line)
+                try await LineDialogue(gate: gate, settings: settings, notices: notices, logger: logger).serve(
+                    stream,
+                    first: line
+                )
                 return
             }
             guard try await stream.nextLine(atMost: 64) == Array("PING".utf8) else {
@@ -96,7 +102,7 @@ struct ConnectionService: Sendable {
             codecs: hello.codecs.intersection(.all),
             software: configuration.software,
             inbox: inbox.identity,
-            displayName: configuration.displayName,
+            displayName: settings.value.name,
             label: gate.name
         )
         let party = party(of: hello)
@@ -105,7 +111,7 @@ struct ConnectionService: Sendable {
             return
         }
         defer { admission.leave(party) }
-        let memory = try await memory(for: messages, hello)
+        let memory = await memory(for: messages, hello)
         welcome.isKnown = memory?.isEmpty == false
         var answerer = Answerer(connection: stream.connection, welcome: welcome)
         if messages.count > 1 {
@@ -136,14 +142,21 @@ struct ConnectionService: Sendable {
     }
 
     /// What is known of the source, for a dialogue that may become a send; nil where it does not say who it is.
-    private func memory(for messages: [Message], _ hello: Hello) async throws -> SourceMemory? {
+    ///
+    /// A fault of the disk costs what is known; a send that follows meets it again and says so.
+    private func memory(for messages: [Message], _ hello: Hello) async -> SourceMemory? {
         if messages.count > 1 {
             guard case .open(let open) = messages[1], open.purpose == .send else { return nil }
         }
         guard let key = hello.sourceKey else { return nil }
-        let (inbox, gate) = (inbox, gate)
-        return try await workshop.run {
-            try SourceMemory(in: try inbox.folder(for: gate).directory, label: gate.name, sourceKey: key)
+        let (inbox, gate, host) = (inbox, gate, settings.value.host(gate))
+        do {
+            return try await workshop.run {
+                try SourceMemory(in: try inbox.folder(for: gate, host).directory, label: gate.name, sourceKey: key)
+            }
+        } catch {
+            logRefusal("what is known of a source cannot be read: \(error)")
+            return nil
         }
     }
 
@@ -157,6 +170,15 @@ struct ConnectionService: Sendable {
         switch request {
         case .echo(let bytes): try await answerer.answer(.echoed(bytes))
         case .notify(let notice):
+            guard settings.value.host(gate).notify else {
+                let abort = Abort(
+                    .policy,
+                    "notifications from this host are not shown",
+                    setting: gate.setting("notify")
+                )
+                try await answerer.answer(.refused(abort))
+                break
+            }
             let urgency: DesktopNotice.Urgency =
                 switch notice.urgency {
                 case 0: .low
@@ -200,13 +222,13 @@ struct ConnectionService: Sendable {
             try await answerer.answer(.refused(.unusableDestination))
             return
         }
-        let (wholeInbox, gate) = (inbox, gate)
+        let (wholeInbox, gate, host) = (inbox, gate, settings.value.host(gate))
         let inbox: Inbox
         let staging: Staging
         let donors: [Donor]
         do {
             (inbox, staging, donors) = try await workshop.run {
-                let inbox = try wholeInbox.folder(for: gate)
+                let inbox = try wholeInbox.folder(for: gate, host)
                 let transfer = open.transfer.description
                 // Taken before the new folder is made, which is none of them.
                 let donors = memory?.takeDonors() ?? []
@@ -219,7 +241,7 @@ struct ConnectionService: Sendable {
             try await answerer.answer(.refused(Self.refusal(error)))
             return
         }
-        let delivery = delivery.into(inbox)
+        let delivery = delivery.into(inbox, for: gate, host)
         let recall = memory.map {
             Recall(
                 book: $0.book,
@@ -330,6 +352,7 @@ struct ConnectionService: Sendable {
     private static func refusal(_ error: any Error) -> Abort {
         switch error {
         case let abort as Abort: abort
+        case is Inbox.Fault: Abort(.inputOutput, "the laptop's folder for this host cannot be used")
         case let error as StagingError: Abort(error)
         case let error as SystemError: Abort(StagingError(error))
         default: Abort(.internal, "the laptop's daemon failed")

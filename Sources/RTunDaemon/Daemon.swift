@@ -22,9 +22,17 @@ package struct Daemon: Sendable {
     private let logFile: LogFile
     private let inbox: Inbox
     private let folder: StateFolder
+    private let settings: CurrentSettings
 
-    package init(_ configuration: DaemonConfiguration, folder: StateFolder, inbox: Inbox, logFile: LogFile) {
+    package init(
+        _ configuration: DaemonConfiguration,
+        settings: CurrentSettings,
+        folder: StateFolder,
+        inbox: Inbox,
+        logFile: LogFile
+    ) {
         self.configuration = configuration
+        self.settings = settings
         self.folder = folder
         self.inbox = inbox
         self.logFile = logFile
@@ -47,10 +55,11 @@ package struct Daemon: Sendable {
         let notices = NoticeBoard(notifier: Notifier(), logger: logger)
         let admission = Admission()
         let labels = LabelSockets(in: folder)
-        let (configuration, inbox, logger) = (configuration, inbox, logger)
+        let (configuration, settings, inbox, logger) = (configuration, settings, inbox, logger)
         let service: @Sendable (Gate) -> ConnectionService = { gate in
             ConnectionService(
                 gate: gate,
+                settings: settings,
                 configuration: configuration,
                 inbox: inbox,
                 delivery: delivery,
@@ -63,7 +72,7 @@ package struct Daemon: Sendable {
             )
         }
         let stop = StopSignal()
-        await labels.openRemembered(logger)
+        await labels.openRemembered(and: settings.value.labels, logger)
         tidy(await labels.labels, delivery)
 
         let peers = try await Self.listen(on: socket, group)
@@ -82,7 +91,18 @@ package struct Daemon: Sendable {
             }
             tasks.addTask {
                 for await signal in await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup) {
-                    if signal == .sighup { logFile.reopen() } else { await stop.fire() }
+                    guard signal == .sighup else {
+                        await stop.fire()
+                        continue
+                    }
+                    logFile.reopen()
+                    do {
+                        try settings.reload()
+                        await labels.openRemembered(and: settings.value.labels, logger)
+                        logger.info("the configuration was read again")
+                    } catch {
+                        logger.error("what held before goes on to hold: \(error)")
+                    }
                 }
             }
             tasks.addTask {
@@ -109,8 +129,9 @@ package struct Daemon: Sendable {
     /// Removes what earlier transfers left and nobody will go on with.
     private func tidy(_ labels: Set<HostLabel>, _ delivery: Delivery) {
         for gate in [.plain] + labels.map({ Gate.host($0) }) {
-            guard let inbox = try? inbox.folder(for: gate) else { continue }
-            delivery.into(inbox).removeOldViews()
+            let host = settings.value.host(gate)
+            guard let inbox = try? inbox.folder(for: gate, host) else { continue }
+            delivery.into(inbox, for: gate, host).removeOldViews()
             Staging.removeAbandoned(in: inbox.directory, olderThan: Self.stagingLifetime)
         }
     }

@@ -8,8 +8,6 @@ package struct DaemonConfiguration: Sendable {
     package var logPath: String
     /// Name and version, told to clients.
     package var software: String
-    /// The laptop's name, told to clients.
-    package var displayName = "laptop"
 
     package init(socketPath: String, controlPath: String, inboxPath: String, logPath: String, software: String) {
         self.socketPath = socketPath

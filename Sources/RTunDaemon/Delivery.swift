@@ -14,16 +14,21 @@ package struct Delivery: Sendable {
 
     private(set) var inbox: Inbox
     let opener: Opener
+    private var viewTypes = ViewType.allowedByDefault
+    /// The key that governs them.
+    private var viewSetting: String?
 
     package init(inbox: Inbox, opener: Opener) {
         self.inbox = inbox
         self.opener = opener
     }
 
-    /// The same for another folder that receives.
-    package func into(_ inbox: Inbox) -> Delivery {
+    /// The same for the folder and the settings of one host.
+    package func into(_ inbox: Inbox, for gate: Gate, _ settings: Settings.Host) -> Delivery {
         var delivery = self
         delivery.inbox = inbox
+        delivery.viewTypes = settings.viewTypes
+        delivery.viewSetting = gate.setting("view")
         return delivery
     }
 
@@ -59,6 +64,7 @@ package struct Delivery: Sendable {
         case .saveOnly(let reason):
             var committed = try deliver(index, staging, to: [], recall: recall)
             committed.reason = reason.description
+            if case .notAllowed = reason { committed.setting = viewSetting }
             return committed
         case .open(let type):
             let made = Self.viewName(name, type)
@@ -128,7 +134,7 @@ package struct Delivery: Sendable {
     private func verdict(on name: String, in staging: Staging) throws -> ViewVerdict {
         let file = try staging.tree.openFile(name)
         let status = try file.status()
-        return try ViewType.verdict(name: name, size: status.size, mode: status.mode) {
+        return try ViewType.verdict(name: name, size: status.size, mode: status.mode, allowed: viewTypes) {
             (span: inout MutableRawSpan, offset: Int64) throws(SystemError) in
             try file.read(into: &span, at: offset)
         }

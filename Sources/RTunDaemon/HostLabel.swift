@@ -47,6 +47,9 @@ package enum Gate: Sendable, Hashable {
         }
     }
 
+    /// The name of one of its settings: `host.gpu01.view`.
+    package func setting(_ key: String) -> String { "host.\(name).\(key)" }
+
     /// Whose words a notification shows; on the plain socket only what the peer calls itself.
     package func origin(stating name: String) -> DesktopNotice.Origin {
         switch self {

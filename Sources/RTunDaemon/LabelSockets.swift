@@ -38,10 +38,10 @@ actor LabelSockets {
     /// The labels whose sockets listen.
     var labels: Set<HostLabel> { Set(sockets.keys) }
 
-    /// Listens again for all remembered hosts; one that cannot be served is logged, the others are.
-    func openRemembered(_ logger: Logger) {
+    /// Listens for all remembered hosts and for those that have settings; one that cannot be served is logged.
+    func openRemembered(and configured: [HostLabel], _ logger: Logger) {
         do {
-            for label in try book.labels() {
+            for label in Set(try book.labels() + configured).sorted() {
                 do { _ = try listen(label) } catch { logger.error("no socket for \(label.text): \(error)") }
             }
         } catch {

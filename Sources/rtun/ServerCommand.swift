@@ -35,6 +35,9 @@ struct ServerCommand: AsyncParsableCommand {
     @Flag(help: "Stop the running daemon.")
     var stop = false
 
+    @Flag(help: "Check config.toml and start nothing.")
+    var checkConfig = false
+
     /// The process that serves peers, started by the one that holds the sockets.
     @Flag(help: .hidden) var worker = false
 
@@ -45,17 +48,23 @@ struct ServerCommand: AsyncParsableCommand {
         try await Client.run {
             let folder = try StateFolder()
             if stop { return try await stopDaemon(folder) }
+            let file = SettingsFile()
+            let settings = try CurrentSettings(file)
+            if checkConfig {
+                StandardStream.output.line("\(safe(file.path ?? "config.toml")): no fault")
+                return .success
+            }
             let configuration = DaemonConfiguration(
                 socketPath: try absolute(socket ?? folder.path + "/rtun.sock"),
                 controlPath: folder.path + "/ctl.sock",
-                inboxPath: try dir ?? Inbox.defaultPath(),
+                inboxPath: try dir ?? settings.value.inbox ?? Inbox.defaultPath(),
                 logPath: try absolute(log ?? folder.path + "/rtun.log"),
                 software: RTun.software
             )
             _ = try UnixAddress(path: configuration.socketPath)
             _ = try UnixAddress(path: configuration.controlPath)
             let inbox = try Inbox(path: configuration.inboxPath)
-            if worker { return try await serve(configuration, inbox, folder) }
+            if worker { return try await serve(configuration, settings, inbox, folder) }
             if daemon { return try await startInBackground(configuration, inbox, folder) }
             return try await supervise(configuration, inbox, folder)
         }
@@ -86,6 +95,7 @@ struct ServerCommand: AsyncParsableCommand {
     /// Behind the supervisor: talks to peers.
     private func serve(
         _ configuration: DaemonConfiguration,
+        _ settings: CurrentSettings,
         _ inbox: Inbox,
         _ folder: StateFolder
     ) async throws -> ExitStatus {
@@ -98,7 +108,7 @@ struct ServerCommand: AsyncParsableCommand {
         )
         _ = ProcessContext.setUmask(0o077)
         _ = try? ProcessContext.raiseDescriptorLimit()
-        try await Daemon(configuration, folder: folder, inbox: inbox, logFile: logFile).run(
+        try await Daemon(configuration, settings: settings, folder: folder, inbox: inbox, logFile: logFile).run(
             socket: OwnedDescriptor(adopting: Supervisor.Inherited.socket),
             control: OwnedDescriptor(adopting: Supervisor.Inherited.control),
             supervisor: OwnedDescriptor(adopting: Supervisor.Inherited.link)
