@@ -22,6 +22,7 @@ struct ConnectionService: Sendable {
     private let notices: NoticeBoard
     private let admission: Admission
     private let labels: LabelSockets
+    private let ledger: SpaceLedger
     private let logger: Logger
 
     init(
@@ -35,6 +36,7 @@ struct ConnectionService: Sendable {
         notices: NoticeBoard,
         admission: Admission,
         labels: LabelSockets,
+        ledger: SpaceLedger,
         logger: Logger
     ) {
         self.gate = gate
@@ -47,6 +49,7 @@ struct ConnectionService: Sendable {
         self.notices = notices
         self.admission = admission
         self.labels = labels
+        self.ledger = ledger
         self.logger = logger
     }
 
@@ -223,18 +226,39 @@ struct ConnectionService: Sendable {
             return
         }
         let (wholeInbox, gate, host) = (inbox, gate, settings.value.host(gate))
+        let (ledger, limits) = (ledger, settings.value.limits)
         let inbox: Inbox
         let staging: Staging
         let donors: [Donor]
+        let space: SpaceLedger.Reservation
         do {
-            (inbox, staging, donors) = try await workshop.run {
+            (inbox, staging, donors, space) = try await workshop.run {
                 let inbox = try wholeInbox.folder(for: gate, host)
                 let transfer = open.transfer.description
                 // Taken before the new folder is made, which is none of them.
                 let donors = memory?.takeDonors() ?? []
-                return (
-                    inbox, try Staging(in: inbox.directory, name: memory?.stagingName(transfer) ?? transfer), donors
-                )
+                let name = memory?.stagingName(transfer) ?? transfer
+                let staging = try Staging(in: inbox.directory, name: name)
+                var quotas: [SpaceLedger.Quota] = []
+                if let limit = limits.inbox {
+                    quotas.append(.init(setting: "limits.inbox", folder: wholeInbox.directory, limit: limit))
+                }
+                if let limit = host.quota {
+                    quotas.append(.init(setting: gate.setting("quota"), folder: inbox.directory, limit: limit))
+                }
+                do throws(SystemError) {
+                    let space = try ledger.open(
+                        in: inbox.directory,
+                        stagingName: name,
+                        source: memory?.name,
+                        limits: limits,
+                        quotas: quotas
+                    )
+                    return (inbox, staging, donors, space)
+                } catch {
+                    try? staging.remove()
+                    throw error
+                }
             }
         } catch {
             logRefusal("a transfer cannot begin: \(error)")
@@ -255,7 +279,8 @@ struct ConnectionService: Sendable {
             control: stream.connection,
             received: ReceivedCount(),
             recall: recall,
-            answersOffers: answerer.welcome.isKnown
+            answersOffers: answerer.welcome.isKnown,
+            space: space
         ) { index, staging, recall in
             switch open.purpose {
             case .send:
@@ -267,6 +292,7 @@ struct ConnectionService: Sendable {
         }
         guard let epoch = try await registry.add(receiver, for: open) else {
             await discard(staging)
+            space.close(staysOnDisk: false)
             try await answerer.answer(.refused(Abort(.busy, "this transfer is running already")))
             return
         }
@@ -283,6 +309,7 @@ struct ConnectionService: Sendable {
             )
             let committed = try await receiver.run(stream)
             await registry.remove(open.transfer)
+            space.close(staysOnDisk: true)
             for donor in donors { donor.remove() }
             logger.info(
                 "received",
@@ -297,8 +324,10 @@ struct ConnectionService: Sendable {
             await registry.remove(open.transfer)
             if memory != nil, open.purpose == .send, Self.canGoOn(after: error) {
                 await receiver.salvage()
+                space.close(staysOnDisk: true)
             } else {
                 await discard(staging)
+                space.close(staysOnDisk: false)
             }
             logRefusal("transfer \(open.transfer) ended: \(error)")
         }
@@ -317,6 +346,7 @@ struct ConnectionService: Sendable {
         switch error {
         case TransferError.linkLost, TransferError.silence, TransferError.peer: true
         case TransferError.local(let abort): abort.code == .stopping || abort.code == .timeout
+        case let abort as Abort: abort.code == .diskFull
         case StagingError.diskFull, StagingError.readOnly, StagingError.changedMeanwhile: true
         default: false
         }

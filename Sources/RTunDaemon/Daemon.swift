@@ -55,6 +55,7 @@ package struct Daemon: Sendable {
         let notices = NoticeBoard(notifier: Notifier(), logger: logger)
         let admission = Admission()
         let labels = LabelSockets(in: folder)
+        let ledger = SpaceLedger()
         let (configuration, settings, inbox, logger) = (configuration, settings, inbox, logger)
         let service: @Sendable (Gate) -> ConnectionService = { gate in
             ConnectionService(
@@ -68,6 +69,7 @@ package struct Daemon: Sendable {
                 notices: notices,
                 admission: admission,
                 labels: labels,
+                ledger: ledger,
                 logger: logger
             )
         }

@@ -18,6 +18,8 @@ package struct Settings: Sendable, Equatable {
         package var inbox: UInt64?
         /// What stays free.
         package var floor: UInt64?
+
+        package init() {}
     }
 
     /// `[host.LABEL]`: what one host may do.
