@@ -53,6 +53,8 @@ package struct ArchiveIndex: Sendable {
     package private(set) var recordCount: UInt64 = 0
     /// Chunks listed so far: the next ordinal.
     package private(set) var listedChunks: UInt64 = 0
+    /// Bytes of those chunks, of entries that were not void.
+    package private(set) var listedBytes: UInt64 = 0
     /// Files that are not void and not complete yet.
     package private(set) var incompleteFiles = 0
     package private(set) var symlinkTargets: [Int: String] = [:]
@@ -327,6 +329,7 @@ package struct ArchiveIndex: Sendable {
                     isWholeFile: isSingleChunk
                 )
                 listedChunks += 1
+                if !entry.isVoid { listedBytes += UInt64(length) }
                 entry.missingChunks += 1
             }
             entry.listedBytes = end

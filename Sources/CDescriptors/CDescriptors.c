@@ -140,6 +140,7 @@ int descriptors_lock_exclusively(int descriptor) {
 int descriptors_unlock(int descriptor) {
     return flock(descriptor, LOCK_UN);
 }
+int descriptors_duplicate(int descriptor) { return fcntl(descriptor, F_DUPFD_CLOEXEC, 3); }
 
 int descriptors_set_nonblocking(int descriptor, int enabled) {
     int flags = fcntl(descriptor, F_GETFL);

@@ -51,6 +51,13 @@ package struct OwnedDescriptor: ~Copyable, Sendable {
         }
     }
 
+    /// A second descriptor of the same open file, closed by its own owner (`fcntl` with `F_DUPFD_CLOEXEC`).
+    package func duplicate() throws(SystemError) -> OwnedDescriptor {
+        OwnedDescriptor(
+            adopting: try SystemCall.run("fcntl", to: "duplicate a descriptor") { descriptors_duplicate(rawValue) }
+        )
+    }
+
     /// What the descriptor refers to (`fstat`).
     package func status() throws(SystemError) -> FileStatus {
         var status = stat()

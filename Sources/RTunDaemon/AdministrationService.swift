@@ -7,7 +7,7 @@ import Transfer
 /// Answers the laptop's own user on `ctl.sock` (`docs/protocol.md` section 10).
 struct AdministrationService: Sendable {
     let registry: TransferRegistry
-    let inbox: Inbox
+    let labels: LabelSockets
     let stop: StopSignal
 
     func serve(_ connection: SocketConnection) async {
@@ -15,7 +15,12 @@ struct AdministrationService: Sendable {
         defer { timer.cancel() }
         var stream = MessageStream(connection)
         guard let line = try? await stream.nextLine(atMost: 256) else { return }
-        switch String(decoding: line, as: UTF8.self) {
+        let request = String(decoding: line, as: UTF8.self)
+        if request.hasPrefix("LABEL ") {
+            try? await connection.send(ByteBuffer(string: await open(request.dropFirst(6)) + "\r\n"))
+            return
+        }
+        switch request {
         case "STOP":
             try? await connection.send(ByteBuffer(string: "OK\r\n"))
             await stop.fire()
@@ -23,6 +28,15 @@ struct AdministrationService: Sendable {
             let count = await registry.count
             try? await connection.send(ByteBuffer(string: "{\"running_transfers\":\(count)}\r\n"))
         default: try? await connection.send(ByteBuffer(string: "ERROR unknown command\r\n"))
+        }
+    }
+
+    private func open(_ text: Substring) async -> String {
+        guard let label = HostLabel(text) else { return "ERROR a label is \(HostLabel.rule)" }
+        do {
+            return "OK \(try await labels.open(label))"
+        } catch {
+            return "ERROR \(SafeText("\(error)"))"
         }
     }
 }

@@ -3,17 +3,17 @@
 private import Archive
 private import Codecs
 private import Descriptors
-package import Logging
+import Logging
 private import NIOCore
-package import Transfer
+import Transfer
 
-/// Serves one connection from a peer: chooses the dialogue by its first line and acts on its request.
-package struct ConnectionService: Sendable {
+/// Serves connections from peers at one gate: chooses the dialogue by its first line and acts on its request.
+struct ConnectionService: Sendable {
     /// Data connections that one transfer may have.
     private static let dataConnections = TransferLimits.dataConnections
-    /// What the daemon calls hosts on its plain socket.
-    private static let plainLabel = "default"
 
+    private let gate: Gate
+    private let settings: CurrentSettings
     private let configuration: DaemonConfiguration
     private let inbox: Inbox
     private let delivery: Delivery
@@ -21,10 +21,14 @@ package struct ConnectionService: Sendable {
     private let registry: TransferRegistry
     private let suspects: Suspects
     private let notices: NoticeBoard
-    private let admission = Admission()
+    private let admission: Admission
+    private let labels: LabelSockets
+    private let ledger: SpaceLedger
     private let logger: Logger
 
-    package init(
+    init(
+        gate: Gate,
+        settings: CurrentSettings,
         configuration: DaemonConfiguration,
         inbox: Inbox,
         delivery: Delivery,
@@ -32,8 +36,13 @@ package struct ConnectionService: Sendable {
         registry: TransferRegistry,
         suspects: Suspects,
         notices: NoticeBoard,
+        admission: Admission,
+        labels: LabelSockets,
+        ledger: SpaceLedger,
         logger: Logger
     ) {
+        self.gate = gate
+        self.settings = settings
         self.configuration = configuration
         self.inbox = inbox
         self.delivery = delivery
@@ -41,19 +50,24 @@ package struct ConnectionService: Sendable {
         self.registry = registry
         self.suspects = suspects
         self.notices = notices
+        self.admission = admission
+        self.labels = labels
+        self.ledger = ledger
         self.logger = logger
     }
 
     /// Serves the connection to its end.
     ///
     /// Never throws: what goes wrong ends this connection alone.
-    package func serve(_ connection: SocketConnection) async {
-        guard admission.enter() else {
-            await connection.close(
-                afterGreeting: [.refused(Abort(.busy, "the laptop has too many connections; try again"))])
+    func serve(_ connection: SocketConnection) async {
+        guard admission.enter(by: gate) else {
+            // More than a few are not even told.
+            guard admission.beginFarewell() else { return }
+            await connection.close(afterGreeting: [.refused(.tooManyConnections)])
+            admission.endFarewell()
             return
         }
-        defer { admission.leave() }
+        defer { admission.leave(by: gate) }
         let timer = connection.deadline(in: TransferLimits.firstLineSeconds)
         var stream = MessageStream(connection)
         do {
@@ -63,7 +77,10 @@ package struct ConnectionService: Sendable {
             }
             guard let messages = try Greeting.messages(inLine: line) else {
                 timer.cancel()
-                try await LineDialogue(notices: notices, logger: logger).serve(stream, first: line)
+                try await LineDialogue(gate: gate, settings: settings, notices: notices, logger: logger).serve(
+                    stream,
+                    first: line
+                )
                 return
             }
             guard try await stream.nextLine(atMost: 64) == Array("PING".utf8) else {
@@ -91,10 +108,16 @@ package struct ConnectionService: Sendable {
             codecs: hello.codecs.intersection(.all),
             software: configuration.software,
             inbox: inbox.identity,
-            displayName: configuration.displayName,
-            label: Self.plainLabel
+            displayName: settings.value.name,
+            label: gate.name
         )
-        let memory = try await memory(for: messages, hello)
+        let party = party(of: hello)
+        guard admission.enter(party) else {
+            await stream.connection.close(afterGreeting: [.refused(.tooManyConnections)])
+            return
+        }
+        defer { admission.leave(party) }
+        let memory = await memory(for: messages, hello)
         welcome.isKnown = memory?.isEmpty == false
         var answerer = Answerer(connection: stream.connection, welcome: welcome)
         if messages.count > 1 {
@@ -117,16 +140,30 @@ package struct ConnectionService: Sendable {
         }
     }
 
+    private func party(of hello: Hello) -> Admission.Party {
+        switch gate {
+        case .plain: .source(hello.sourceKey)
+        case .host(let label): .host(label)
+        }
+    }
+
     /// What is known of the source, for a dialogue that may become a send; nil where it does not say who it is.
-    private func memory(for messages: [Message], _ hello: Hello) async throws -> SourceMemory? {
+    ///
+    /// A fault of the disk costs what is known; a send that follows meets it again and says so.
+    private func memory(for messages: [Message], _ hello: Hello) async -> SourceMemory? {
         if messages.count > 1 {
             guard case .open(let open) = messages[1], open.purpose == .send else { return nil }
         }
         guard let key = hello.sourceKey else { return nil }
-        let folder = inbox.directory
-        let shelf = delivery.shelf
-        return try await workshop.run {
-            try SourceMemory(in: folder, label: Self.plainLabel, sourceKey: key, shelf: shelf)
+        let (inbox, gate, host, shelf) = (inbox, gate, settings.value.host(gate), delivery.shelf)
+        do {
+            return try await workshop.run {
+                let folder = try inbox.folder(for: gate, host).directory
+                return try SourceMemory(in: folder, label: gate.name, sourceKey: key, shelf: shelf)
+            }
+        } catch {
+            logRefusal("what is known of a source cannot be read: \(error)")
+            return nil
         }
     }
 
@@ -140,6 +177,15 @@ package struct ConnectionService: Sendable {
         switch request {
         case .echo(let bytes): try await answerer.answer(.echoed(bytes))
         case .notify(let notice):
+            guard settings.value.host(gate).notify else {
+                let abort = Abort(
+                    .policy,
+                    "notifications from this host are not shown",
+                    setting: gate.setting("notify")
+                )
+                try await answerer.answer(.refused(abort))
+                break
+            }
             let urgency: DesktopNotice.Urgency =
                 switch notice.urgency {
                 case 0: .low
@@ -151,12 +197,12 @@ package struct ConnectionService: Sendable {
                     title: notice.title,
                     body: notice.body,
                     urgency: urgency,
-                    origin: .unverified(name: hello.hostName)
+                    origin: gate.origin(stating: hello.hostName)
                 )
             )
             try await answerer.answer(.notified(outcome))
         case .open(let open): try await receive(open, hello, memory, stream, &answerer)
-        case .attach(let attach): try await join(attach, stream, &answerer)
+        case .attach(let attach): try await join(attach, party(of: hello), stream, &answerer)
         default: throw FormatError("a message that is no request")
         }
         await lingerUntilEnd(stream)
@@ -179,6 +225,10 @@ package struct ConnectionService: Sendable {
         _ stream: MessageStream,
         _ answerer: inout Answerer
     ) async throws {
+        guard await isFree(open.destination) else {
+            try await answerer.answer(.refused(.unusableDestination))
+            return
+        }
         let transfer: IncomingTransfer
         var taken: Opened.Taken?
         var beginning: Have?
@@ -212,7 +262,7 @@ package struct ConnectionService: Sendable {
             }
         }
         guard let epoch = try await registry.add(transfer) else {
-            await discard(transfer.staging)
+            await discard(transfer)
             try await answerer.answer(.refused(Abort(.busy, "this transfer is running already")))
             return
         }
@@ -234,10 +284,11 @@ package struct ConnectionService: Sendable {
                     await registry.suspend(open.transfer)
                 } else {
                     await registry.remove(open.transfer)
-                    await discard(transfer.staging)
+                    await discard(transfer)
                 }
             case .committed(let committed):
                 await registry.remove(open.transfer)
+                transfer.space.close(staysOnDisk: true)
                 for donor in transfer.donors { donor.remove() }
                 logger.info(
                     "received",
@@ -253,10 +304,10 @@ package struct ConnectionService: Sendable {
             await transfer.receiver.settle()
             if memory != nil, open.purpose == .send, Self.canGoOn(after: error) {
                 await transfer.receiver.salvage()
+                transfer.letGo()
             } else {
-                await discard(transfer.staging)
+                await discard(transfer)
             }
-            transfer.letGo()
             await registry.remove(open.transfer)
             logRefusal("transfer \(open.transfer) ended: \(error)")
         }
@@ -275,14 +326,37 @@ package struct ConnectionService: Sendable {
     private func begin(_ open: OpenRequest, _ memory: SourceMemory?, answersOffers: Bool) async throws
         -> IncomingTransfer
     {
-        let inbox = inbox
-        let (staging, donors) = try await workshop.run {
+        let (wholeInbox, gate, host) = (inbox, gate, settings.value.host(gate))
+        let (ledger, limits) = (ledger, settings.value.limits)
+        let (inbox, staging, donors, space) = try await workshop.run {
+            let inbox = try wholeInbox.folder(for: gate, host)
             let transfer = open.transfer.description
             // Taken before the new folder is made, which is none of them.
             let donors = memory?.takeDonors() ?? []
-            return (try Staging(in: inbox.directory, name: memory?.stagingName(transfer) ?? transfer), donors)
+            let name = memory?.stagingName(transfer) ?? transfer
+            let staging = try Staging(in: inbox.directory, name: name)
+            var quotas: [SpaceLedger.Quota] = []
+            if let limit = limits.inbox {
+                quotas.append(.init(setting: "limits.inbox", folder: wholeInbox.directory, limit: limit))
+            }
+            if let limit = host.quota {
+                quotas.append(.init(setting: gate.setting("quota"), folder: inbox.directory, limit: limit))
+            }
+            do throws(SystemError) {
+                let space = try ledger.open(
+                    in: inbox.directory,
+                    stagingName: name,
+                    source: memory?.name,
+                    limits: limits,
+                    quotas: quotas
+                )
+                return (inbox, staging, donors, space)
+            } catch {
+                try? staging.remove()
+                throw error
+            }
         }
-        let delivery = delivery
+        let delivery = delivery.into(inbox, for: gate, host)
         let head = PublicationHead(
             source: memory?.name ?? "",
             transfer: open.transfer.rawValue,
@@ -300,7 +374,8 @@ package struct ConnectionService: Sendable {
             staging: staging,
             workshop: workshop,
             recall: recall,
-            answersOffers: answersOffers
+            answersOffers: answersOffers,
+            space: space
         ) { index, staging, recall in
             switch open.purpose {
             case .send: try await delivery.deliver(index, staging, as: head, recall: recall)
@@ -312,8 +387,17 @@ package struct ConnectionService: Sendable {
             source: memory?.name,
             receiver: receiver,
             staging: staging,
-            donors: donors
+            donors: donors,
+            space: space
         )
+    }
+
+    /// False where a peer of the plain socket asks for a folder that belongs to a host with a label.
+    private func isFree(_ destination: [EntryName]) async -> Bool {
+        guard gate == .plain, let first = destination.first, let label = HostLabel(first.text.lowercased()) else {
+            return true
+        }
+        return await !labels.labels.contains(label)
     }
 
     /// True where the same send may come again and go on: its staging stays, and is collected after some days.
@@ -321,28 +405,37 @@ package struct ConnectionService: Sendable {
         switch error {
         case TransferError.linkLost, TransferError.silence, TransferError.peer: true
         case TransferError.local(let abort): abort.code == .stopping || abort.code == .timeout
+        case let abort as Abort: abort.code == .diskFull
         case StagingError.diskFull, StagingError.readOnly, StagingError.changedMeanwhile: true
         default: false
         }
     }
 
-    private func discard(_ staging: Staging) async {
+    private func discard(_ transfer: IncomingTransfer) async {
+        let staging = transfer.staging
         do {
             try await workshop.run { try staging.discard() }
         } catch {
             logger.error("a staging folder could not be removed: \(error)")
         }
+        transfer.letGo(staysOnDisk: false)
     }
 
-    private func join(_ attach: AttachRequest, _ stream: MessageStream, _ answerer: inout Answerer) async throws {
+    private func join(
+        _ attach: AttachRequest,
+        _ party: Admission.Party,
+        _ stream: MessageStream,
+        _ answerer: inout Answerer
+    ) async throws {
         guard let receiver = try await registry.receiver(for: attach) else {
             try await answerer.answer(.refused(Abort(.unknown, "there is no such transfer")))
             return
         }
-        guard await receiver.attachedConnections < Self.dataConnections else {
+        guard await receiver.attachedConnections < Self.dataConnections, admission.beginData(party) else {
             try await answerer.answer(.refused(Abort(.busy, "the transfer has all its connections")))
             return
         }
+        defer { admission.endData(party) }
         try await answerer.answer(.attached)
         try await receiver.serve(stream)
     }
@@ -350,6 +443,7 @@ package struct ConnectionService: Sendable {
     private static func refusal(_ error: any Error) -> Abort {
         switch error {
         case let abort as Abort: abort
+        case is Inbox.Fault: Abort(.inputOutput, "the laptop's folder for this host cannot be used")
         case let error as StagingError: Abort(error)
         case let error as SystemError: Abort(StagingError(error))
         default: Abort(.internal, "the laptop's daemon failed")
@@ -385,6 +479,13 @@ private struct Answerer {
             try await connection.send(ByteBuffer(bytes: Greeting.answer([.welcome(welcome), message])))
         }
     }
+}
+
+extension Abort {
+    static let tooManyConnections = Abort(.busy, "the laptop has too many connections; try again")
+
+    /// Says the same whatever stands there: a file, a symlink, what cannot be read, or another host's folder.
+    static let unusableDestination = Abort(.policy, "the destination cannot be used on the laptop")
 }
 
 extension SocketConnection {

@@ -6,13 +6,13 @@ package import Descriptors
 private import Logging
 private import NIOCore
 private import NIOPosix
-private import Transfer
+package import Transfer
 private import UnixSignals
 
-/// The laptop's daemon: accepts connections on two sockets and serves each in a task of its own.
+/// The laptop's daemon: accepts connections and serves each in a task of its own.
 ///
-/// One event loop does the socket I/O, a `Workshop` the blocking work. Peers come through `socket`; administration
-/// comes through `control`, a socket that is never forwarded.
+/// One event loop does the socket I/O, a `Workshop` the blocking work. Peers come through `socket`, or
+/// through the socket of a label; administration comes through `control`, which is never forwarded.
 package struct Daemon: Sendable {
     /// Seconds that an unfinished transfer is kept.
     private static let stagingLifetime: Int64 = 7 * 86_400
@@ -22,9 +22,20 @@ package struct Daemon: Sendable {
     private let logFile: LogFile
     private let inbox: Inbox
     private let suspects: Suspects
+    private let folder: StateFolder
+    private let settings: CurrentSettings
 
-    package init(_ configuration: DaemonConfiguration, inbox: Inbox, suspects: Suspects, logFile: LogFile) {
+    package init(
+        _ configuration: DaemonConfiguration,
+        settings: CurrentSettings,
+        folder: StateFolder,
+        inbox: Inbox,
+        suspects: Suspects,
+        logFile: LogFile
+    ) {
         self.configuration = configuration
+        self.settings = settings
+        self.folder = folder
         self.inbox = inbox
         self.suspects = suspects
         self.logFile = logFile
@@ -47,26 +58,31 @@ package struct Daemon: Sendable {
         )
         let registry = TransferRegistry()
         let delivery = Delivery(inbox: inbox, opener: Opener(), shelf: ReceiptShelf(), workshop: workshop)
-        let service = ConnectionService(
-            configuration: configuration,
-            inbox: inbox,
-            delivery: delivery,
-            workshop: workshop,
-            registry: registry,
-            suspects: suspects,
-            notices: NoticeBoard(notifier: Notifier(), logger: logger),
-            logger: logger
-        )
+        let notices = NoticeBoard(notifier: Notifier(), logger: logger)
+        let admission = Admission()
+        let labels = LabelSockets(in: folder)
+        let ledger = SpaceLedger()
+        let (configuration, settings, inbox, suspects, logger) = (configuration, settings, inbox, suspects, logger)
+        let service: @Sendable (Gate) -> ConnectionService = { gate in
+            ConnectionService(
+                gate: gate,
+                settings: settings,
+                configuration: configuration,
+                inbox: inbox,
+                delivery: delivery,
+                workshop: workshop,
+                registry: registry,
+                suspects: suspects,
+                notices: notices,
+                admission: admission,
+                labels: labels,
+                ledger: ledger,
+                logger: logger
+            )
+        }
         let stop = StopSignal()
-        delivery.removeOldViews()
-        for transfer in suspects.setAside {
-            logger.error("transfer \(transfer) ran at three crashes in a row and is refused")
-            Staging.setAside(in: inbox.directory, containing: "\(transfer)-")
-        }
-        for failure in delivery.finishInterrupted() {
-            logger.error("an interrupted delivery cannot be completed yet: \(failure.name): \(failure.error)")
-        }
-        Staging.removeAbandoned(in: inbox.directory, olderThan: Self.stagingLifetime)
+        await labels.openRemembered(and: settings.value.labels, logger)
+        tidy(await labels.labels, delivery)
 
         let peers = try await Self.listen(on: socket, group)
         let administrators = try await Self.listen(on: control, group)
@@ -75,15 +91,27 @@ package struct Daemon: Sendable {
         ready()
 
         await withTaskGroup(of: Void.self) { tasks in
-            tasks.addTask { await Self.serve(peers) { await service.serve($0) } }
+            tasks.addTask { await Self.serve(peers, logger) { await service(.plain).serve($0) } }
+            tasks.addTask { await Self.serve(labels, service, admission, group, logger) }
             tasks.addTask {
-                await Self.serve(administrators) { connection in
-                    await AdministrationService(registry: registry, inbox: inbox, stop: stop).serve(connection)
+                await Self.serve(administrators, logger) { connection in
+                    await AdministrationService(registry: registry, labels: labels, stop: stop).serve(connection)
                 }
             }
             tasks.addTask {
                 for await signal in await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup) {
-                    if signal == .sighup { logFile.reopen() } else { await stop.fire() }
+                    guard signal == .sighup else {
+                        await stop.fire()
+                        continue
+                    }
+                    logFile.reopen()
+                    do {
+                        try settings.reload()
+                        await labels.openRemembered(and: settings.value.labels, logger)
+                        logger.info("the configuration was read again")
+                    } catch {
+                        logger.error("what held before goes on to hold: \(error)")
+                    }
                 }
             }
             tasks.addTask {
@@ -97,6 +125,7 @@ package struct Daemon: Sendable {
             for _ in 0..<40 where await registry.count > 0 {
                 try? await Task.sleep(for: .milliseconds(50))
             }
+            await labels.close()
             tasks.cancelAll()
             link.close()
             peers.channel.close(promise: nil)
@@ -104,6 +133,24 @@ package struct Daemon: Sendable {
         }
         await workshop.shutDown()
         try await group.shutdownGracefully()
+    }
+
+    /// Removes what earlier transfers left and nobody will go on with.
+    private func tidy(_ labels: Set<HostLabel>, _ delivery: Delivery) {
+        for transfer in suspects.setAside {
+            logger.error("transfer \(transfer) ran at three crashes in a row and is refused")
+        }
+        for gate in [.plain] + labels.map({ Gate.host($0) }) {
+            let host = settings.value.host(gate)
+            guard let inbox = try? inbox.folder(for: gate, host) else { continue }
+            let delivery = delivery.into(inbox, for: gate, host)
+            delivery.removeOldViews()
+            for transfer in suspects.setAside { Staging.setAside(in: inbox.directory, containing: "\(transfer)-") }
+            for failure in delivery.finishInterrupted() {
+                logger.error("an interrupted delivery cannot be completed yet: \(failure.name): \(failure.error)")
+            }
+            Staging.removeAbandoned(in: inbox.directory, olderThan: Self.stagingLifetime)
+        }
     }
 
     private typealias Listener = NIOAsyncChannel<SocketConnection, Never>
@@ -125,8 +172,32 @@ package struct Daemon: Sendable {
             }
     }
 
+    /// Serves the socket of each label from the moment that it listens.
+    private static func serve(
+        _ labels: LabelSockets,
+        _ service: @escaping @Sendable (Gate) -> ConnectionService,
+        _ admission: Admission,
+        _ group: MultiThreadedEventLoopGroup,
+        _ logger: Logger
+    ) async {
+        await withDiscardingTaskGroup { tasks in
+            for await opened in labels.opened {
+                do {
+                    admission.open(.host(opened.label))
+                    let listener = try await listen(on: try opened.socket.descriptor.duplicate(), group)
+                    tasks.addTask {
+                        await serve(listener, logger) { await service(.host(opened.label)).serve($0) }
+                    }
+                } catch {
+                    logger.error("the socket of \(opened.label.text) cannot be served: \(error)")
+                }
+            }
+        }
+    }
+
     private static func serve(
         _ listener: Listener,
+        _ logger: Logger,
         _ body: @escaping @Sendable (SocketConnection) async -> Void
     ) async {
         do {
@@ -136,7 +207,7 @@ package struct Daemon: Sendable {
                         // A failing session ends in its own task; it must not fell the daemon.
                         group.addTask {
                             await withTaskCancellationHandler {
-                                await body(connection)
+                                await Self.serve(connection, logger, body)
                             } onCancel: {
                                 connection.close()
                             }
@@ -148,6 +219,25 @@ package struct Daemon: Sendable {
         } catch {
             // The listener was closed: the daemon stops.
         }
+    }
+
+    /// Serves the laptop's own user and nobody else, whatever the modes of the socket and its folder have become.
+    private static func serve(
+        _ connection: SocketConnection,
+        _ logger: Logger,
+        _ body: @Sendable (SocketConnection) async -> Void
+    ) async {
+        do {
+            let user = try await connection.peerUserID()
+            guard user == ProcessContext.effectiveUserID else {
+                logger.warning("turned another user away", metadata: [LogFile.peerKey: "-", "uid": "\(user)"])
+                return
+            }
+        } catch {
+            // It is gone already.
+            return
+        }
+        await body(connection)
     }
 }
 

@@ -8,8 +8,6 @@ package struct DaemonConfiguration: Sendable {
     package var logPath: String
     /// Name and version, told to clients.
     package var software: String
-    /// The laptop's name, told to clients.
-    package var displayName = "laptop"
     /// The daemon process before this one has crashed.
     package var followsCrash = false
     /// One thread for each pool: for tests that count system calls.

@@ -12,17 +12,29 @@ package struct Delivery: Sendable {
     /// Seconds after which an opened file is removed at the daemon's next start.
     static let viewLifetime: Int64 = 7 * 86_400
 
-    let inbox: Inbox
+    private(set) var inbox: Inbox
     let opener: Opener
     let shelf: ReceiptShelf
     let workshop: Workshop
     private let turns = Turns()
+    private var viewTypes = ViewType.allowedByDefault
+    /// The key that governs them.
+    private var viewSetting: String?
 
     package init(inbox: Inbox, opener: Opener, shelf: ReceiptShelf, workshop: Workshop) {
         self.inbox = inbox
         self.opener = opener
         self.shelf = shelf
         self.workshop = workshop
+    }
+
+    /// The same for the folder and the settings of one host.
+    package func into(_ inbox: Inbox, for gate: Gate, _ settings: Settings.Host) -> Delivery {
+        var delivery = self
+        delivery.inbox = inbox
+        delivery.viewTypes = settings.viewTypes
+        delivery.viewSetting = gate.setting("view")
+        return delivery
     }
 
     /// Publishes a send below the inbox and writes its receipts; missing folders of its destination are made now.
@@ -146,6 +158,7 @@ package struct Delivery: Sendable {
         case .saveOnly(let reason):
             var committed = try await deliver(index, staging, as: head, recall: recall)
             committed.reason = reason.description
+            if case .notAllowed = reason { committed.setting = viewSetting }
             return committed
         case .open(let type):
             let made = Self.viewName(name, type)
@@ -191,10 +204,8 @@ package struct Delivery: Sendable {
             return folder
         } catch {
             switch error.errno {
-            case .notDirectory, .tooManySymbolicLinkLevels, .fileExists:
-                throw TransferError.local(
-                    Abort(.policy, "a part of the destination is not a folder on the laptop")
-                )
+            case .notDirectory, .tooManySymbolicLinkLevels, .fileExists, .permissionDenied:
+                throw TransferError.local(.unusableDestination)
             default: throw StagingError(error)
             }
         }
@@ -217,7 +228,7 @@ package struct Delivery: Sendable {
     private func verdict(on name: String, in staging: Staging) throws -> ViewVerdict {
         let file = try staging.tree.openFile(name)
         let status = try file.status()
-        return try ViewType.verdict(name: name, size: status.size, mode: status.mode) {
+        return try ViewType.verdict(name: name, size: status.size, mode: status.mode, allowed: viewTypes) {
             (span: inout MutableRawSpan, offset: Int64) throws(SystemError) in
             try file.read(into: &span, at: offset)
         }

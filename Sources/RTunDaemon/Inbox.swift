@@ -22,6 +22,11 @@ package struct Inbox: Sendable {
     /// Refuses `/`, the home folder, a folder whose path has a part that begins with a dot, and a symlink: what lands
     /// in such a place could be run or read by another program.
     package init(path: String) throws {
+        (self.path, directory) = try Self.openChecked(path)
+        identity = try Self.identity(in: directory)
+    }
+
+    private static func openChecked(_ path: String) throws -> (path: String, directory: Directory) {
         let absolute = try Self.absolute(path)
         try Self.make(absolute)
         let real = try ProcessContext.realPath(of: absolute)
@@ -34,9 +39,29 @@ package struct Inbox: Sendable {
         guard !real.split(separator: "/").contains(where: { $0.hasPrefix(".") }) else {
             throw Fault(description: "the inbox cannot be in a hidden folder (\(real)); give another one with --dir")
         }
-        directory = try Self.open(absolute)
-        self.path = absolute
-        identity = try Self.identity(in: directory)
+        return (absolute, try Self.open(absolute))
+    }
+
+    private init(path: String, directory: Directory, identity: [UInt8]) {
+        self.path = path
+        self.directory = directory
+        self.identity = identity
+    }
+
+    /// The folder of one host: what its settings say, else `<label>/` for its own socket; made when it is missing.
+    ///
+    /// Throws where something that is no folder, or a symlink, has the name.
+    package func folder(for gate: Gate, _ settings: Settings.Host) throws -> Inbox {
+        if let chosen = settings.directory {
+            let (path, directory) = try Self.openChecked(chosen)
+            return Inbox(path: path, directory: directory, identity: identity)
+        }
+        guard case .host(let label) = gate else { return self }
+        return Inbox(
+            path: path + "/" + label.text,
+            directory: try directory.openOrMakeDirectory(label.text),
+            identity: identity
+        )
     }
 
     private static func identity(in directory: Directory) throws -> [UInt8] {

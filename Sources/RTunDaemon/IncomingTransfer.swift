@@ -12,23 +12,28 @@ package struct IncomingTransfer: Sendable {
     package let staging: Staging
     /// Staging of earlier sends that it goes on with, locked as long as it lives.
     package let donors: [Donor]
+    /// Disk space that is set aside for it.
+    package let space: SpaceLedger.Reservation
 
     package init(
         request: OpenRequest,
         source: String?,
         receiver: Receiver,
         staging: Staging,
-        donors: [Donor]
+        donors: [Donor],
+        space: SpaceLedger.Reservation
     ) {
         self.request = request
         self.source = source
         self.receiver = receiver
         self.staging = staging
         self.donors = donors
+        self.space = space
     }
 
-    /// Lets others have what it has locked; nothing may use it any more.
-    func letGo() {
+    /// Lets others have what it has locked and set aside; nothing may use it any more.
+    func letGo(staysOnDisk: Bool = true) {
+        space.close(staysOnDisk: staysOnDisk)
         staging.letGo()
         for donor in donors { donor.letGo() }
     }

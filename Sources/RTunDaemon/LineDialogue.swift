@@ -9,6 +9,8 @@ import Transfer
 struct LineDialogue: Sendable {
     private static let lineBytes = 16 << 10
 
+    let gate: Gate
+    let settings: CurrentSettings
     let notices: NoticeBoard
     let logger: Logger
 
@@ -30,12 +32,14 @@ struct LineDialogue: Sendable {
         if text == "PING" { return Array("OK PONG\r\n".utf8) }
         if text.hasPrefix("ECHO ") { return Array("OK \(text.dropFirst(5))\r\n".utf8) }
         if text.hasPrefix("NOTIFY ") {
+            // The original knows no other answer.
+            guard settings.value.host(gate).notify else { return Array("OK\r\n".utf8) }
             let words = text.dropFirst(7).split(separator: " ", maxSplits: 1, omittingEmptySubsequences: false)
             _ = await notices.show(
                 DesktopNotice(
                     title: "",
                     body: words.count > 1 ? String(words[1]) : "",
-                    origin: .unverified(name: String(words.first ?? ""))
+                    origin: gate.origin(stating: String(words.first ?? ""))
                 )
             )
             return Array("OK\r\n".utf8)

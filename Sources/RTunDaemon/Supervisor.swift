@@ -3,7 +3,6 @@
 package import Descriptors
 private import NIOPosix
 private import Synchronization
-private import SystemPackage
 private import UnixSignals
 
 /// Holds the lock and the listening sockets, parses no byte of any peer, and keeps one daemon process running.
@@ -208,47 +207,6 @@ private final class DaemonLink: Sendable {
         return try slab.withMutableBytes(0..<1) { (span: inout MutableRawSpan) throws(SystemError) in
             try descriptor.readSome(into: &span)
         } == 1
-    }
-}
-
-/// A socket that this process bound, and the only one that it will ever remove.
-private final class ListeningSocket: Sendable {
-    let descriptor: OwnedDescriptor
-    private let folder: Directory
-    private let name: String
-    private let bound: FileStatus
-
-    /// Binds, after removing what a dead daemon left: a socket of ours that refuses connections, nothing else.
-    init(path: String) throws {
-        let address = try UnixAddress(path: path)
-        let slash = path.lastIndex(of: "/")
-        name = slash.map { String(path[path.index(after: $0)...]) } ?? path
-        folder = try Directory.open(slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? ".")
-        if let old = try folder.statusIfPresent(name) {
-            guard old.kind == .socket, old.owner == ProcessContext.effectiveUserID, Self.isDead(address) else {
-                throw Supervisor.Fault.socketInUse(path)
-            }
-            try folder.removeFile(name)
-        }
-        descriptor = try UnixSocket.listen(at: address)
-        bound = try folder.status(name)
-    }
-
-    /// Removes the socket file if it is still the one that was bound here.
-    func remove() {
-        guard let now = try? folder.statusIfPresent(name), now.kind == .socket, now.inode == bound.inode,
-            now.device == bound.device
-        else { return }
-        try? folder.removeFile(name)
-    }
-
-    private static func isDead(_ address: UnixAddress) -> Bool {
-        do throws(SystemError) {
-            try UnixSocket.connect(to: address).close()
-            return false
-        } catch {
-            return error.errno == .connectionRefused
-        }
     }
 }
 

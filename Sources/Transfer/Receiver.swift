@@ -38,6 +38,7 @@ package actor Receiver {
     private var recall: Recall?
     /// The sender was told that something is known, and waits for answers.
     private let answersOffers: Bool
+    private let space: (any SpaceReservation)?
     private var manifest: Digester
     private var decompressor: Decompressor
 
@@ -66,6 +67,7 @@ package actor Receiver {
         workshop: Workshop,
         recall: Recall?,
         answersOffers: Bool,
+        space: (any SpaceReservation)? = nil,
         publish: @escaping Publish
     ) throws {
         self.staging = staging
@@ -73,6 +75,7 @@ package actor Receiver {
         self.publish = publish
         self.recall = recall
         self.answersOffers = answersOffers
+        self.space = space
         machine = ReceiverStateMachine(credit: TransferLimits.creditBytes)
         manifest = try Digester()
         decompressor = try Decompressor()
@@ -270,6 +273,7 @@ package actor Receiver {
         } catch let error as CodecError {
             throw TransferError.malformed(FormatError(error.description))
         }
+        let listedBefore = machine.index.listedBytes
         let (steps, offers) = try bytes.withSpan { (span: RawSpan) throws in
             try manifest.update(span)
             return try machine.take(records: span, collectingOffers: answersOffers)
@@ -277,10 +281,14 @@ package actor Receiver {
         if steps.contains(where: { if case .discard = $0 { true } else { false } }) {
             try await wait { !self.machine.isWriting }
         }
+        let listed = machine.index.listedBytes - listedBefore
         let staging = staging
         jobs += 1
         defer { endJob() }
+        // Of what may be there already, only the answer tells how much will be written.
+        let space = answersOffers ? nil : space
         let refusals = try await workshop.run {
+            try space?.reserve(listed)
             try bytes.withSpan { (span: RawSpan) throws(StagingError) in try staging.keep(records: span) }
             return try staging.perform(steps)
         }
@@ -288,18 +296,18 @@ package actor Receiver {
         for refusal in refusals { machine.refuse(refusal.entry) }
         machine.markStepsDone()
         try await reject(refusals)
-        if answersOffers { try await answer(offers) }
+        if answersOffers { try await answer(offers, listed: listed) }
         wake()
     }
 
     /// Answers what records have offered; copying and comparing is the work of a bench.
-    private func answer(_ offers: [Offer]) async throws {
+    private func answer(_ offers: [Offer], listed: UInt64) async throws {
         guard let memory = recall, let bench = await workshop.benches.take() else {
             throw TransferError.local(.stopping)
         }
         jobs += 1
         defer { endJob() }
-        let staging = staging
+        let (staging, space) = (staging, space)
         let result: (recall: Recall, answer: Recall.Answer)
         do {
             result = try await workshop.run {
@@ -311,6 +319,9 @@ package actor Receiver {
                     scratch: bench.scratch,
                     digester: &bench.digester
                 )
+                let copied = answer.staged.reduce(0) { $0 + UInt64($1.length) }
+                try space?.reserve(listed - min(answer.bytes, listed) + copied)
+                space?.noteWritten(copied)
                 return (memory, answer)
             }
         } catch {
@@ -363,6 +374,7 @@ package actor Receiver {
             throw error
         }
         _ = await workshop.benches.put(bench)
+        space?.noteWritten(targets.reduce(0) { $0 + UInt64($1.length) })
         machine.finish(header, targets: targets, refused: Set(refusals.map { $0.entry }))
         firstVerified = firstVerified ?? .now()
         if machine.verifiedBytes >= TransferLimits.commitBytes || machine.hasCommit { isSyncDue = true }
@@ -538,6 +550,7 @@ package actor Receiver {
         case let error as TransferError: error.abort
         case let error as FormatError: TransferError.malformed(error).abort
         case let error as StagingError: Abort(error)
+        case let abort as Abort: abort
         case is CancellationError: .stopping
         default: Abort(.internal, "the laptop's daemon failed")
         }

@@ -41,6 +41,16 @@ package final class SocketConnection: Sendable {
             }
     }
 
+    /// User id of the process at the other end, as the kernel knows it.
+    package func peerUserID() async throws -> UInt32 {
+        guard let options = channel as? any SocketOptionProvider else { throw TransferError.linkLost }
+        let credentials: PeerCredentials = try await options.unsafeGetSocketOption(
+            level: NIOBSDSocket.OptionLevel(rawValue: PeerCredentials.level),
+            name: NIOBSDSocket.Option(rawValue: PeerCredentials.option)
+        ).get()
+        return credentials.userID
+    }
+
     /// The next bytes, as many as there are; nil at the end of the stream.
     package func receive() async throws -> ByteBuffer? {
         let gate = gate

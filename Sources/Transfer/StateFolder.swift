@@ -9,6 +9,7 @@ private import SystemPackage
 ///
 /// Mode 0700 from the moment it exists.
 package struct StateFolder: Sendable {
+    /// Absolute.
     package let path: String
     package let directory: Directory
 
@@ -23,9 +24,9 @@ package struct StateFolder: Sendable {
     /// can put a socket of his own in the place of ours.
     package init() throws {
         if let path = ProcessContext.environment("RTUN_DIR"), !path.isEmpty {
-            self.path = path
+            self.path = try Self.absolute(path)
         } else if let home = ProcessContext.environment("HOME"), home.hasPrefix("/") {
-            path = home + (home.hasSuffix("/") ? "" : "/") + ".rtun"
+            path = try Self.absolute(home + "/.rtun")
         } else {
             throw Fault(description: "neither RTUN_DIR nor HOME says where rtun keeps its files")
         }
@@ -50,6 +51,13 @@ package struct StateFolder: Sendable {
             // A home that cannot be written costs what is remembered of earlier sends, not the send.
             return nil
         }
+    }
+
+    /// Absolute, and without slashes at the end: behind one the system would follow a symlink.
+    private static func absolute(_ path: String) throws -> String {
+        var path = path.hasPrefix("/") ? path : try ProcessContext.currentDirectory() + "/" + path
+        while path.count > 1, path.hasSuffix("/") { path.removeLast() }
+        return path
     }
 
     /// Makes the folder if it is missing; only the last part of the path may be.

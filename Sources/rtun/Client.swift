@@ -69,7 +69,7 @@ struct Client {
     static func describe(_ error: any Error) -> String {
         switch error {
         case TransferError.peer(let abort):
-            abort.setting.map { "\(safe(abort.reason)) (on the laptop: \(safe($0)))" } ?? safe(abort.reason)
+            abort.setting.map { "\(safe(abort.reason)) (setting on the laptop: \(safe($0)))" } ?? safe(abort.reason)
         case let error as NoTunnel: error.description
         case let error as TransferError: safe(error.description)
         default: safe("\(error)")

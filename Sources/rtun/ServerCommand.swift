@@ -35,6 +35,9 @@ struct ServerCommand: AsyncParsableCommand {
     @Flag(help: "Stop the running daemon.")
     var stop = false
 
+    @Flag(help: "Check config.toml and start nothing.")
+    var checkConfig = false
+
     /// The process that serves peers, started by the one that holds the sockets.
     @Flag(help: .hidden) var worker = false
 
@@ -51,10 +54,16 @@ struct ServerCommand: AsyncParsableCommand {
         try await Client.run {
             let folder = try StateFolder()
             if stop { return try await stopDaemon(folder) }
+            let file = SettingsFile()
+            let settings = try CurrentSettings(file)
+            if checkConfig {
+                StandardStream.output.line("\(safe(file.path ?? "config.toml")): no fault")
+                return .success
+            }
             var configuration = DaemonConfiguration(
                 socketPath: try absolute(socket ?? folder.path + "/rtun.sock"),
-                controlPath: try absolute(folder.path + "/ctl.sock"),
-                inboxPath: try dir ?? Inbox.defaultPath(),
+                controlPath: folder.path + "/ctl.sock",
+                inboxPath: try dir ?? settings.value.inbox ?? Inbox.defaultPath(),
                 logPath: try absolute(log ?? folder.path + "/rtun.log"),
                 software: RTun.software
             )
@@ -63,7 +72,7 @@ struct ServerCommand: AsyncParsableCommand {
             _ = try UnixAddress(path: configuration.controlPath)
             let inbox = try Inbox(path: configuration.inboxPath)
             configuration.followsCrash = afterCrash
-            if worker { return try await serve(configuration, inbox, folder) }
+            if worker { return try await serve(configuration, settings, inbox, folder) }
             if daemon { return try await startInBackground(configuration, inbox, folder) }
             return try await supervise(configuration, inbox, folder)
         }
@@ -94,6 +103,7 @@ struct ServerCommand: AsyncParsableCommand {
     /// Behind the supervisor: talks to peers.
     private func serve(
         _ configuration: DaemonConfiguration,
+        _ settings: CurrentSettings,
         _ inbox: Inbox,
         _ folder: StateFolder
     ) async throws -> ExitStatus {
@@ -107,7 +117,15 @@ struct ServerCommand: AsyncParsableCommand {
         _ = ProcessContext.setUmask(0o077)
         _ = try? ProcessContext.raiseDescriptorLimit()
         let suspects = try Suspects(in: folder.directory, afterCrash: configuration.followsCrash)
-        try await Daemon(configuration, inbox: inbox, suspects: suspects, logFile: logFile).run(
+        try await Daemon(
+            configuration,
+            settings: settings,
+            folder: folder,
+            inbox: inbox,
+            suspects: suspects,
+            logFile: logFile
+        )
+        .run(
             socket: OwnedDescriptor(adopting: Supervisor.Inherited.socket),
             control: OwnedDescriptor(adopting: Supervisor.Inherited.control),
             supervisor: OwnedDescriptor(adopting: Supervisor.Inherited.link)
@@ -133,7 +151,9 @@ struct ServerCommand: AsyncParsableCommand {
         _ = try ChildProcess.spawn(
             executable: try ProcessContext.executablePath(),
             arguments: arguments(configuration, inbox) + ["--ready-descriptor", "3"],
-            environment: ProcessContext.allEnvironment,
+            // Its current folder is another one.
+            environment: ProcessContext.allEnvironment.filter { !$0.hasPrefix("RTUN_DIR=") }
+                + ["RTUN_DIR=\(folder.path)"],
             descriptors: [(child: 3, parent: theirs.rawValue)],
             newSession: true,
             workingDirectory: "/"

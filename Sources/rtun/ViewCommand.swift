@@ -74,7 +74,8 @@ struct ViewCommand: AsyncParsableCommand {
             return .success
         case .saved:
             let name = committed.names.first.flatMap { $0.isEmpty ? nil : $0 } ?? path
-            let reason = committed.reason.map { ": " + safe($0) } ?? ""
+            let setting = committed.setting.map { " (setting on the laptop: \(safe($0)))" } ?? ""
+            let reason = committed.reason.map { ": " + safe($0) + setting } ?? ""
             StandardStream.error.line("rtun: \(laptop): \(safe(name)) was saved, not opened\(reason)")
             return .refused
         case .notOpened:

@@ -37,11 +37,28 @@ package final class DaemonUnderTest: Sendable {
 
     /// Starts `rtun server`, and returns when it says that it listens.
     ///
-    /// - Parameter arguments: more arguments for `rtun server`.
+    /// - Parameters:
+    ///   - arguments: more arguments for `rtun server`.
+    ///   - configuration: what its `config.toml` says; none if nil.
     /// - Returns: the daemon.
     /// - Throws: `TestSupportFailure` when it ends, or does not listen within 20 s.
-    package static func start(_ arguments: [String] = []) async throws -> DaemonUnderTest {
-        let scratch = ScratchFolder("e2e")
+    package static func start(
+        _ arguments: [String] = [],
+        configuration: String? = nil
+    ) async throws -> DaemonUnderTest {
+        try await start(arguments, configuration, in: ScratchFolder("e2e"))
+    }
+
+    /// Starts another daemon in the same homes, when this one has ended.
+    package func startAgain(_ arguments: [String] = []) async throws -> DaemonUnderTest {
+        try await Self.start(arguments, nil, in: scratch)
+    }
+
+    private static func start(
+        _ arguments: [String],
+        _ configuration: String?,
+        in scratch: ScratchFolder
+    ) async throws -> DaemonUnderTest {
         let laptop = scratch.path + "/laptop"
         let server = scratch.path + "/server"
         let inbox = laptop + "/inbox"
@@ -51,6 +68,10 @@ package final class DaemonUnderTest: Sendable {
                 withIntermediateDirectories: true,
                 attributes: [.posixPermissions: 0o700]
             )
+        }
+        // On a machine whose disk is nearly full every send would be refused by the free space that has to stay.
+        if !FileManager.default.fileExists(atPath: laptop + "/.config") {
+            try configure(configuration ?? "[limits]\nfloor = 0\n", home: laptop)
         }
         let desktop = try RecordingDesktop(folder: scratch.path + "/bin")
         let process = try ChildProcess(
@@ -68,6 +89,30 @@ package final class DaemonUnderTest: Sendable {
             desktop: desktop,
             process: process
         )
+    }
+
+    /// Replaces the laptop's `config.toml`, which the daemon reads again when it is told to.
+    package func configure(_ text: String) throws { try Self.configure(text, home: laptop) }
+
+    private static func configure(_ text: String, home: String) throws {
+        let folder = home + "/.config/rtun"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        try Data(text.utf8).write(to: URL(fileURLWithPath: folder + "/config.toml"), options: .atomic)
+    }
+
+    /// Sends the daemon SIGHUP: it reads its configuration again.
+    package func reload() { process.signal(SIGHUP) }
+
+    /// The socket of a label, which the daemon makes on this request if it is not there.
+    package func labelSocket(_ label: String) throws -> String {
+        let answer = try RawPeer.ask("LABEL \(label)", at: laptop + "/.rtun/ctl.sock")
+        guard answer.hasPrefix("OK /"), answer.hasSuffix("\r\n") else { throw TestSupportFailure(answer) }
+        return String(answer.dropFirst(3).dropLast(1))
+    }
+
+    /// The text of the daemon's log.
+    package var log: String {
+        (try? String(contentsOfFile: laptop + "/.rtun/rtun.log", encoding: .utf8)) ?? ""
     }
 
     /// The environment of a process with this home folder, and nothing from the machine but `PATH`.
@@ -132,4 +177,14 @@ package final class DaemonUnderTest: Sendable {
 
     /// The process number of the daemon.
     package var identifier: Int32 { process.identifier }
+
+    /// The processes that the daemon's supervisor has started and that still run (Linux; empty elsewhere).
+    package var children: [Int32] {
+        let path = "/proc/\(identifier)/task"
+        let tasks = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+        return tasks.flatMap { task in
+            let text = (try? String(contentsOfFile: "\(path)/\(task)/children", encoding: .utf8)) ?? ""
+            return text.split(separator: " ").compactMap { Int32($0) }
+        }
+    }
 }
