@@ -120,7 +120,11 @@ package struct ConnectionService: Sendable {
     /// What is known of the source, for a dialogue that may become a send; nil where it does not say who it is.
     private func memory(for messages: [Message], _ hello: Hello) async throws -> SourceMemory? {
         if messages.count > 1 {
-            guard case .open(let open) = messages[1], open.purpose == .send else { return nil }
+            switch messages[1] {
+            case .open(let open) where open.purpose == .send: break
+            case .forget: break
+            default: return nil
+            }
         }
         guard let key = hello.sourceKey else { return nil }
         let folder = inbox.directory
@@ -157,6 +161,7 @@ package struct ConnectionService: Sendable {
             try await answerer.answer(.notified(outcome))
         case .open(let open): try await receive(open, hello, memory, stream, &answerer)
         case .attach(let attach): try await join(attach, stream, &answerer)
+        case .forget(let request): try await forget(request, memory, &answerer)
         default: throw FormatError("a message that is no request")
         }
         await lingerUntilEnd(stream)
@@ -213,7 +218,7 @@ package struct ConnectionService: Sendable {
         }
         guard let epoch = try await registry.add(transfer) else {
             await discard(transfer.staging)
-            try await answerer.answer(.refused(Abort(.busy, "this transfer is running already")))
+            try await answerer.answer(.refused(Abort(.busy, "this send is running already")))
             return
         }
         let opened = Opened(
@@ -277,10 +282,12 @@ package struct ConnectionService: Sendable {
     {
         let inbox = inbox
         let (staging, donors) = try await workshop.run {
-            let transfer = open.transfer.description
             // Taken before the new folder is made, which is none of them.
-            let donors = memory?.takeDonors() ?? []
-            return (try Staging(in: inbox.directory, name: memory?.stagingName(transfer) ?? transfer), donors)
+            let donors = memory?.takeDonors(for: open.request) ?? []
+            // What an attempt of this very transfer left is a donor, too, and keeps its name.
+            let attempt = "\(open.transfer)-" + String(UInt32.random(in: .min ... .max), radix: 16)
+            let name = memory?.stagingName(attempt, for: open.request) ?? attempt
+            return (try Staging(in: inbox.directory, name: name), donors)
         }
         let delivery = delivery
         let head = PublicationHead(
@@ -314,6 +321,18 @@ package struct ConnectionService: Sendable {
             staging: staging,
             donors: donors
         )
+    }
+
+    /// Drops what is staged for a request of this source; the answer does not tell whether there was anything.
+    private func forget(_ request: [UInt8], _ memory: SourceMemory?, _ answerer: inout Answerer) async throws {
+        if let memory {
+            guard await registry.endSuspended(request, of: memory.name) else {
+                try await answerer.answer(.refused(Abort(.busy, "this send is running")))
+                return
+            }
+            try await workshop.run { memory.forget(request) }
+        }
+        try await answerer.answer(.forgotten)
     }
 
     /// True where the same send may come again and go on: its staging stays, and is collected after some days.
