@@ -23,12 +23,17 @@ package struct StateFolder: Sendable {
     /// can put a socket of his own in the place of ours.
     package init() throws {
         if let path = ProcessContext.environment("RTUN_DIR"), !path.isEmpty {
-            self.path = path
+            try self.init(at: path)
         } else if let home = ProcessContext.environment("HOME"), home.hasPrefix("/") {
-            path = home + (home.hasSuffix("/") ? "" : "/") + ".rtun"
+            try self.init(at: home + (home.hasSuffix("/") ? "" : "/") + ".rtun")
         } else {
             throw Fault(description: "neither RTUN_DIR nor HOME says where rtun keeps its files")
         }
+    }
+
+    /// As `init()`, at this path.
+    package init(at path: String) throws {
+        self.path = path
         directory = try Self.openOrMake(path)
         let status = try directory.status()
         guard status.owner == ProcessContext.effectiveUserID else {
