@@ -187,7 +187,12 @@ package struct ConnectionService: Sendable {
         let transfer: IncomingTransfer
         var taken: Opened.Taken?
         var beginning: Have?
-        let suspended = try await registry.takeSuspended(for: open)
+        var suspended = try await registry.takeSuspended(for: open)
+        if open.isAnew {
+            // What another process has left is let go: its staging serves the new transfer.
+            suspended?.letGo()
+            suspended = nil
+        }
         switch try suspects.begin(open.transfer) {
         case .admitted: break
         case .later:

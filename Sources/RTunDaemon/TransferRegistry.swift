@@ -57,7 +57,10 @@ package actor TransferRegistry {
     package func endSuspended(_ request: [UInt8], of source: String) -> Bool {
         let same = entries.filter { $0.value.transfer.isOf(request, of: source) }
         guard same.values.allSatisfy({ $0.epoch == nil }) else { return false }
-        for id in same.keys { remove(id) }
+        for (id, entry) in same {
+            entry.transfer.letGo()
+            remove(id)
+        }
         return true
     }
 

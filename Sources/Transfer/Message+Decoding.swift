@@ -142,6 +142,7 @@ extension OpenRequest {
             destination: destination
         )
         request = try fields.bytes(5, count: 16)
+        isAnew = try fields.number(6) == 1
     }
 }
 

@@ -73,6 +73,7 @@ extension Message {
             fields.set(3, number: open.purpose.rawValue)
             for name in open.destination { fields.set(4, text: name.text) }
             if let request = open.request { fields.set(5, bytes: request) }
+            if open.isAnew { fields.set(6, number: 1) }
         case .opened(let opened):
             fields.set(1, number: opened.epoch)
             fields.set(2, number: opened.credit)

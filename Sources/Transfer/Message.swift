@@ -128,6 +128,8 @@ package struct OpenRequest: Sendable, Hashable {
     package var destination: [EntryName]
     /// 16 bytes: which send of its source this is, nil where it is none that could go on.
     package var request: [UInt8]?
+    /// The sender knows nothing of earlier attempts with this id: what is left of them is ended first.
+    package var isAnew = false
 
     package init(transfer: TransferID, secret: [UInt8], purpose: Purpose, destination: [EntryName]) {
         self.transfer = transfer

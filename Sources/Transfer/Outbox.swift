@@ -142,8 +142,7 @@ package struct Outbox: Sendable {
         }
         guard let bytes = try claimed.readSmallFile(own, atMost: OutboxItem.file.limit), let item = OutboxItem(bytes)
         else {
-            let damaged = OutboxClaim(id: id, name: own, item: nil, outbox: self)
-            return damaged
+            return OutboxClaim(id: id, name: own, item: nil, outbox: self)
         }
         return OutboxClaim(id: id, name: own, item: item, outbox: self)
     }

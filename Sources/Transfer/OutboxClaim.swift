@@ -19,13 +19,6 @@ package struct OutboxClaim: Sendable {
         package var description: String { "another process is delivering this item now" }
     }
 
-    init(id: String, name: String, item: OutboxItem?, outbox: Outbox) {
-        self.id = id
-        self.name = name
-        self.item = item
-        self.outbox = outbox
-    }
-
     /// Shows all watchers that somebody is at it; throws `Lost` where that is no longer this process.
     package func renew() throws {
         do throws(SystemError) {

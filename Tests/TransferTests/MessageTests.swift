@@ -31,6 +31,7 @@ struct MessageTests {
         committed.setting = "view.types"
         var openRequest = OpenRequest(transfer: transfer, secret: secret, purpose: .send, destination: [])
         openRequest.request = Array(0..<16)
+        openRequest.isAnew = true
         return [
             "hello": .hello(Hello(codecs: .all, software: "rtun 1.0", sourceKey: key, hostName: "gpu-node é")),
             "hello without key": .hello(
