@@ -100,7 +100,7 @@ let package = Package(
             dependencies: ["RTunDaemon", "Transfer", "Archive", "Codecs", "Descriptors", "TestSupport", logging],
             swiftSettings: strict
         ),
-        .testTarget(name: "RTunTests", dependencies: ["rtun"], swiftSettings: strict),
+        .testTarget(name: "RTunTests", dependencies: ["rtun", "Transfer"], swiftSettings: strict),
         .testTarget(name: "EndToEndTests", dependencies: ["rtun", "TestSupport"], swiftSettings: strict),
     ]
 )

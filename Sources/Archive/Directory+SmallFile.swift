@@ -34,6 +34,26 @@ extension Directory {
         try synchronize()
     }
 
+    /// Gives the name a file with these bytes, mode 0600, in place of what has it: written beside, renamed.
+    ///
+    /// `synced` makes bytes and name durable; without it a power cut may leave an older file, a cut one, or none.
+    package func replaceSmallFile(_ name: String, _ bytes: [UInt8], synced: Bool) throws(SystemError) {
+        // Several hosts may share the folder: a number of a process is no name there.
+        let draft = ".\(name).\(String(UInt64.random(in: .min ... .max), radix: 36))"
+        let file = try createFile(draft)
+        do throws(SystemError) {
+            try Self.write(bytes, to: file)
+            if synced { try file.synchronize() }
+            try file.close()
+            try rename(draft, to: name, in: self)
+        } catch {
+            // What cannot be removed is a draft that nobody reads.
+            try? removeFile(draft)
+            throw error
+        }
+        if synced { try synchronize() }
+    }
+
     private static func write(_ bytes: [UInt8], to file: borrowing OwnedDescriptor) throws(SystemError) {
         try bytes.withSpan { (span: RawSpan) throws(SystemError) in try file.writeAll(span, at: 0) }
     }

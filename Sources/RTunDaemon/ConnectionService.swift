@@ -152,7 +152,11 @@ struct ConnectionService: Sendable {
     /// A fault of the disk costs what is known; a send that follows meets it again and says so.
     private func memory(for messages: [Message], _ hello: Hello) async -> SourceMemory? {
         if messages.count > 1 {
-            guard case .open(let open) = messages[1], open.purpose == .send else { return nil }
+            switch messages[1] {
+            case .open(let open) where open.purpose == .send: break
+            case .forget: break
+            default: return nil
+            }
         }
         guard let key = hello.sourceKey else { return nil }
         let (inbox, gate, host, shelf) = (inbox, gate, settings.value.host(gate), delivery.shelf)
@@ -203,6 +207,7 @@ struct ConnectionService: Sendable {
             try await answerer.answer(.notified(outcome))
         case .open(let open): try await receive(open, hello, memory, stream, &answerer)
         case .attach(let attach): try await join(attach, party(of: hello), stream, &answerer)
+        case .forget(let request): try await forget(request, memory, &answerer)
         default: throw FormatError("a message that is no request")
         }
         await lingerUntilEnd(stream)
@@ -232,7 +237,12 @@ struct ConnectionService: Sendable {
         let transfer: IncomingTransfer
         var taken: Opened.Taken?
         var beginning: Have?
-        let suspended = try await registry.takeSuspended(for: open)
+        var suspended = try await registry.takeSuspended(for: open)
+        if open.isAnew {
+            // What another process has left is let go: its staging serves the new transfer.
+            suspended?.letGo()
+            suspended = nil
+        }
         switch try suspects.begin(open.transfer) {
         case .admitted: break
         case .later:
@@ -263,7 +273,7 @@ struct ConnectionService: Sendable {
         }
         guard let epoch = try await registry.add(transfer) else {
             await discard(transfer)
-            try await answerer.answer(.refused(Abort(.busy, "this transfer is running already")))
+            try await answerer.answer(.refused(Abort(.busy, "this send is running already")))
             return
         }
         let opened = Opened(
@@ -330,10 +340,11 @@ struct ConnectionService: Sendable {
         let (ledger, limits) = (ledger, settings.value.limits)
         let (inbox, staging, donors, space) = try await workshop.run {
             let inbox = try wholeInbox.folder(for: gate, host)
-            let transfer = open.transfer.description
             // Taken before the new folder is made, which is none of them.
-            let donors = memory?.takeDonors() ?? []
-            let name = memory?.stagingName(transfer) ?? transfer
+            let donors = memory?.takeDonors(for: open.request) ?? []
+            // What an attempt of this very transfer left is a donor, too, and keeps its name.
+            let attempt = "\(open.transfer)-" + String(UInt32.random(in: .min ... .max), radix: 16)
+            let name = memory?.stagingName(attempt, for: open.request) ?? attempt
             let staging = try Staging(in: inbox.directory, name: name)
             var quotas: [SpaceLedger.Quota] = []
             if let limit = limits.inbox {
@@ -398,6 +409,18 @@ struct ConnectionService: Sendable {
             return true
         }
         return await !labels.labels.contains(label)
+    }
+
+    /// Drops what is staged for a request of this source; the answer does not tell whether there was anything.
+    private func forget(_ request: [UInt8], _ memory: SourceMemory?, _ answerer: inout Answerer) async throws {
+        if let memory {
+            guard await registry.endSuspended(request, of: memory.name) else {
+                try await answerer.answer(.refused(Abort(.busy, "this send is running")))
+                return
+            }
+            try await workshop.run { memory.forget(request) }
+        }
+        try await answerer.answer(.forgotten)
     }
 
     /// True where the same send may come again and go on: its staging stays, and is collected after some days.

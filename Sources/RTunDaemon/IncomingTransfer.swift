@@ -41,6 +41,11 @@ package struct IncomingTransfer: Sendable {
     /// True where another OPEN goes on with what this one leaves.
     func isSucceeded(by other: OpenRequest, of source: String?) -> Bool {
         request.transfer != other.transfer && self.source != nil && self.source == source
-            && request.destination == other.destination
+            && request.request == other.request && request.destination == other.destination
+    }
+
+    /// True where it is that send of that source.
+    func isOf(_ request: [UInt8], of source: String) -> Bool {
+        self.request.request == request && self.source == source
     }
 }

@@ -25,16 +25,16 @@ package struct SourceMemory: Sendable {
     /// What names of staging folders of this source begin with.
     package var stagingPrefix: String { name + "-" }
 
-    /// Name of the staging folder of a transfer of this source, which nothing has yet.
-    package func stagingName(_ transfer: String) -> String {
-        let plain = stagingPrefix + transfer
-        guard Donor.exists(in: inbox, prefix: plain) else { return plain }
-        // A transfer that an earlier daemon has left: it is a donor now.
-        return plain + "-" + String(UInt64.random(in: .min ... .max), radix: 36)
-    }
+    /// Name of the staging folder of one attempt at a request of this source.
+    package func stagingName(_ attempt: String, for request: [UInt8]?) -> String { prefix(of: request) + attempt }
 
-    /// Staging of earlier sends that did not end, locked from now on; for the transfer that goes on with them.
-    package func takeDonors() -> [Donor] { Donor.all(in: inbox, prefix: stagingPrefix) }
+    /// Staging of earlier attempts at the same request, locked from now on; for the transfer that goes on with them.
+    package func takeDonors(for request: [UInt8]?) -> [Donor] { Donor.all(in: inbox, prefix: prefix(of: request)) }
+
+    /// Drops what is staged for a request and held by no transfer.
+    package func forget(_ request: [UInt8]) {
+        for donor in takeDonors(for: request) { donor.remove() }
+    }
 
     /// What a transfer that was published before was answered with; nil unless id and secret are its own.
     package func answer(to open: OpenRequest) throws -> Committed? {
@@ -42,5 +42,14 @@ package struct SourceMemory: Sendable {
             finished.secret == (try Digest(ofSecret: open.secret))
         else { return nil }
         return try Committed(kept: finished.answer)
+    }
+
+    /// How the names of the staging folders of one request begin.
+    private func prefix(of request: [UInt8]?) -> String {
+        "\(name)-\(request.map(Self.hex) ?? "any")-"
+    }
+
+    private static func hex(_ bytes: [UInt8]) -> String {
+        bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
     }
 }

@@ -53,10 +53,22 @@ package actor TransferRegistry {
         }
     }
 
-    /// Registers a transfer that has a link, and names its control connection; nil where the id is taken.
+    /// Ends suspended transfers of a request, which is to be forgotten; false where one of them has a link.
+    package func endSuspended(_ request: [UInt8], of source: String) -> Bool {
+        let same = entries.filter { $0.value.transfer.isOf(request, of: source) }
+        guard same.values.allSatisfy({ $0.epoch == nil }) else { return false }
+        for (id, entry) in same {
+            entry.transfer.letGo()
+            remove(id)
+        }
+        return true
+    }
+
+    /// Registers a transfer that has a link, and names its control connection; nil where the id is taken, or another
+    /// process is sending the same.
     package func add(_ transfer: IncomingTransfer) throws -> UInt64? {
         let id = transfer.request.transfer
-        guard entries[id] == nil else { return nil }
+        guard entries[id] == nil, !isRunning(transfer) else { return nil }
         nextEpoch += 1
         entries[id] = Entry(
             transfer: transfer,
@@ -94,6 +106,11 @@ package actor TransferRegistry {
     /// Ends all transfers; their senders are told why.
     package func stopAll(_ abort: Abort) async {
         for entry in entries.values { await entry.transfer.receiver.stop(abort) }
+    }
+
+    private func isRunning(_ transfer: IncomingTransfer) -> Bool {
+        guard let request = transfer.request.request, let source = transfer.source else { return false }
+        return entries.values.contains { $0.epoch != nil && $0.transfer.isOf(request, of: source) }
     }
 
     private func expire(_ id: TransferID) {

@@ -74,6 +74,9 @@ package struct Fields: Sendable, Hashable {
         return texts
     }
 
+    /// The bytes of every field of that tag.
+    package func all(_ tag: UInt64) -> [[UInt8]] { fields.filter { $0.tag == tag }.map { $0.bytes } }
+
     /// A value that must be there.
     package static func require<T>(_ value: T?, _ name: StaticString) throws(FormatError) -> T {
         guard let value else { throw FormatError("\(name) is missing") }

@@ -19,8 +19,8 @@ extension Message {
         case .received: self = .received(Received(bytes: try reader.u64(), records: try reader.u64()))
         case .heartbeat: self = .heartbeat
         case .records, .frame: throw FormatError("a message that has a decoder of its own")
-        case .hello, .welcome, .refused, .abort, .notify, .notified, .open, .opened, .attach, .attached, .reject,
-            .committed:
+        case .hello, .welcome, .refused, .abort, .notify, .notified, .open, .opened, .attach, .attached, .forget,
+            .forgotten, .reject, .committed:
             self = try Self.decode(kind, try Fields(from: &reader))
         }
         guard reader.isAtEnd else { throw FormatError("a message is longer than its fields") }
@@ -51,6 +51,8 @@ extension Message {
                     epoch: try Fields.require(fields.number(3), "epoch")
                 )
             )
+        case .forget: .forget(request: try Fields.require(fields.bytes(1, count: 16), "request"))
+        case .forgotten: .forgotten
         case .reject: try reject(fields)
         case .committed: .committed(try Committed(fields))
         default: .attached
@@ -139,6 +141,8 @@ extension OpenRequest {
             purpose: purpose,
             destination: destination
         )
+        request = try fields.bytes(5, count: 16)
+        isAnew = try fields.number(6) == 1
     }
 }
 

@@ -16,6 +16,8 @@ extension Message {
         case .opened: .opened
         case .attach: .attach
         case .attached: .attached
+        case .forget: .forget
+        case .forgotten: .forgotten
         case .commit: .commit
         case .have: .have
         case .received: .received
@@ -70,6 +72,8 @@ extension Message {
             fields.set(2, bytes: open.secret)
             fields.set(3, number: open.purpose.rawValue)
             for name in open.destination { fields.set(4, text: name.text) }
+            if let request = open.request { fields.set(5, bytes: request) }
+            if open.isAnew { fields.set(6, number: 1) }
         case .opened(let opened):
             fields.set(1, number: opened.epoch)
             fields.set(2, number: opened.credit)
@@ -105,7 +109,8 @@ extension Message {
         case .received(let received):
             body.append(u64: received.bytes)
             body.append(u64: received.records)
-        case .attached, .heartbeat: break
+        case .forget(let request): fields.set(1, bytes: request)
+        case .attached, .forgotten, .heartbeat: break
         }
         fields.encode(to: &body)
     }

@@ -16,6 +16,8 @@ package enum Message: Sendable, Hashable {
     case opened(Opened)
     case attach(AttachRequest)
     case attached
+    case forget(request: [UInt8])
+    case forgotten
     case commit(Commit)
     case have(Have)
     case received(Received)
@@ -124,6 +126,10 @@ package struct OpenRequest: Sendable, Hashable {
     package var purpose: Purpose
     /// Folders below the inbox, outermost first.
     package var destination: [EntryName]
+    /// 16 bytes: which send of its source this is, nil where it is none that could go on.
+    package var request: [UInt8]?
+    /// The sender knows nothing of earlier attempts with this id: what is left of them is ended first.
+    package var isAnew = false
 
     package init(transfer: TransferID, secret: [UInt8], purpose: Purpose, destination: [EntryName]) {
         self.transfer = transfer

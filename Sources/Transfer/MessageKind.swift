@@ -13,6 +13,8 @@ package enum MessageKind: UInt8, Sendable, CaseIterable {
     case opened = 0x21
     case attach = 0x22
     case attached = 0x23
+    case forget = 0x24
+    case forgotten = 0x25
     case records = 0x30
     case frame = 0x31
     case commit = 0x32
@@ -27,7 +29,7 @@ package enum MessageKind: UInt8, Sendable, CaseIterable {
     /// Most bytes of a body.
     package var limit: Int {
         switch self {
-        case .hello, .welcome, .refused, .notified, .opened, .attach, .attached, .abort: 4 << 10
+        case .hello, .welcome, .refused, .notified, .opened, .attach, .attached, .forget, .forgotten, .abort: 4 << 10
         case .reject: 8 << 10
         case .echo, .echoed, .notify, .open: 16 << 10
         case .records: (64 << 10) + 16

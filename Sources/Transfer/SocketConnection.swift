@@ -3,6 +3,7 @@
 package import Descriptors
 package import NIOCore
 private import NIOPosix
+private import Synchronization
 
 /// One connection through a UNIX socket: bytes in with bounded read-ahead, bytes out one write at a time.
 ///
@@ -10,6 +11,9 @@ private import NIOPosix
 package final class SocketConnection: Sendable {
     package let channel: any Channel
     private let gate: NIOLoopBound<InboundGate>
+    private let rate = Mutex<SendingRate?>(nil)
+    /// A limited message goes in slices, and no other one between them.
+    private let turn = Turn()
 
     private init(channel: any Channel, gate: InboundGate) {
         self.channel = channel
@@ -57,8 +61,31 @@ package final class SocketConnection: Sendable {
         return try await channel.eventLoop.flatSubmit { gate.value.next() }.get()
     }
 
+    /// Holds everything that is sent from now on to the rate.
+    package func limit(to rate: SendingRate?) {
+        self.rate.withLock { $0 = rate }
+    }
+
     /// Writes the bytes, returning when the kernel has them all.
     package func send(_ bytes: ByteBuffer) async throws {
+        guard let rate = rate.withLock({ $0 }) else { return try await write(bytes) }
+        await turn.take()
+        do {
+            var rest = bytes
+            while let slice = rest.readSlice(length: min(rest.readableBytes, SendingRate.slice)),
+                slice.readableBytes > 0
+            {
+                try await rate.wait(for: slice.readableBytes)
+                try await write(slice)
+            }
+        } catch {
+            await turn.give()
+            throw error
+        }
+        await turn.give()
+    }
+
+    private func write(_ bytes: ByteBuffer) async throws {
         // A peer that does not read ends like one that says nothing: the write fails when the channel is closed.
         let timer = deadline(in: TransferLimits.idleSeconds)
         defer { timer.cancel() }

@@ -24,12 +24,18 @@ package struct StateFolder: Sendable {
     /// can put a socket of his own in the place of ours.
     package init() throws {
         if let path = ProcessContext.environment("RTUN_DIR"), !path.isEmpty {
-            self.path = try Self.absolute(path)
+            try self.init(at: path)
         } else if let home = ProcessContext.environment("HOME"), home.hasPrefix("/") {
-            path = try Self.absolute(home + "/.rtun")
+            try self.init(at: home + "/.rtun")
         } else {
             throw Fault(description: "neither RTUN_DIR nor HOME says where rtun keeps its files")
         }
+    }
+
+    /// As `init()`, at this path.
+    package init(at path: String) throws {
+        let path = try Self.absolute(path)
+        self.path = path
         directory = try Self.openOrMake(path)
         let status = try directory.status()
         guard status.owner == ProcessContext.effectiveUserID else {

@@ -19,8 +19,11 @@ struct Client {
     static let group = MultiThreadedEventLoopGroup.singleton
 
     let finder: SocketFinder
+    private let startsFlush: Bool
 
-    init(_ options: ClientOptions, codecs: CodecSet = .all, sourceKey: [UInt8]? = nil) {
+    /// With `startsFlush`, whoever finds the laptop has the outbox delivered as well.
+    init(_ options: ClientOptions, codecs: CodecSet = .all, sourceKey: [UInt8]? = nil, startsFlush: Bool = true) {
+        self.startsFlush = startsFlush
         let host = (try? ProcessContext.hostName()) ?? ""
         finder = SocketFinder(
             given: options.socket,
@@ -34,9 +37,25 @@ struct Client {
         )
     }
 
-    /// Sends a request and returns its answer with the connection.
-    func ask(_ request: Message) async throws -> (DaemonConnection, MessageStream, Message) {
+    /// A connection to the laptop; what waits in the outbox is delivered beside it.
+    func open(_ request: Message?) async throws -> DaemonConnection {
         let found = try await finder.open(request)
+        if startsFlush { DetachedFlush.startIfNeeded(socket: finder.given) }
+        return found
+    }
+
+    /// Sends a request and returns its answer with the connection.
+    ///
+    /// With `examination` nothing is asked before the laptop has passed it; what it throws is thrown.
+    func ask(
+        _ request: Message,
+        asking examination: (@Sendable (Welcome) throws -> Void)? = nil
+    ) async throws -> (DaemonConnection, MessageStream, Message) {
+        let found = try await open(examination == nil ? request : nil)
+        do { try examination?(found.welcome) } catch {
+            found.connection.close()
+            throw error
+        }
         if let answer = found.answer { return (found, found.stream, answer) }
         // Several sockets were tried, so the request goes to the one that was chosen.
         var stream = found.stream
@@ -59,8 +78,8 @@ struct Client {
             throw error
         } catch {
             StandardStream.error.line("rtun: \(describe(error))")
+            if let interruption = error as? Interruption { StandardStream.error.line("rtun: \(interruption.advice)") }
             status = ExitStatus(error)
-            if status == .userInterrupt { StandardStream.error.line("rtun: \(HealingRun.advice)") }
         }
         try status.end()
     }
@@ -71,6 +90,7 @@ struct Client {
         case TransferError.peer(let abort):
             abort.setting.map { "\(safe(abort.reason)) (setting on the laptop: \(safe($0)))" } ?? safe(abort.reason)
         case let error as NoTunnel: error.description
+        case let interruption as Interruption: describe(interruption.cause)
         case let error as TransferError: safe(error.description)
         default: safe("\(error)")
         }

@@ -49,6 +49,7 @@ enum ExitStatus: Int32, CaseIterable, Comparable {
             case TransferError.linkLost, TransferError.silence: .interrupted
             case TransferError.noAnswer: .noTunnel
             case is NoTunnel: .noTunnel
+            case let interruption as Interruption: ExitStatus(interruption.cause)
             default: .failure
             }
     }

@@ -4,6 +4,7 @@ import Archive
 import Descriptors
 import Synchronization
 import Transfer
+import UnixSignals
 
 /// A transfer that goes on by itself after its tunnel broke: waits for a socket that answers, and sends what is missing.
 ///
@@ -13,6 +14,10 @@ struct HealingRun {
     let run: TransferRun
     /// How long one interruption may last.
     let patience: Duration
+    /// How long the first contact may take.
+    let firstPatience: Duration
+    /// How long a laptop may be busy before that counts.
+    private static let busyPatience: Duration = .seconds(5)
 
     /// Sends with a fresh planner for each daemon.
     ///
@@ -22,7 +27,7 @@ struct HealingRun {
         _ makePlanner: () -> SourcePlanner
     ) async throws -> TransferRun.Result {
         let request = try run.makeRequest()
-        let latest = LatestReached(try await run.open(request))
+        let latest = LatestReached(try await firstContact(request))
         let inbox = latest.reached.welcome.inbox
         let relink: Sender.Relink = { error in
             let next = try await reach(request, inbox: inbox, after: error)
@@ -40,16 +45,61 @@ struct HealingRun {
                 )
             } catch is TransferForgotten {
                 continue
-            } catch {
-                if ExitStatus(error) == .interrupted { run.report.note(Self.advice) }
-                throw error
             }
         }
     }
 
-    /// What to type to go on with a send that ended early.
-    static var advice: String {
-        "to go on, run again: " + CommandLine.arguments.map(shellQuoted).joined(separator: " ")
+    /// Opens the transfer for the first time, waiting for a tunnel as long as the user said.
+    ///
+    /// A laptop that is busy with the same send is asked for some seconds more: it may not have noticed yet that
+    /// another process was killed. A signal ends the waiting.
+    func firstContact(_ request: OpenRequest) async throws -> TransferRun.Reached {
+        let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm, .sighup)
+        return try await withThrowingTaskGroup(of: TransferRun.Reached?.self) { group in
+            defer { group.cancelAll() }
+            group.addTask { try await openAtLast(request) }
+            group.addTask {
+                for await signal in signals {
+                    throw TransferError.local(
+                        signal == .sigint
+                            ? Abort(.interrupted, "interrupted") : Abort(.stopping, "stopped by a signal")
+                    )
+                }
+                return nil
+            }
+            while let reached = try await group.next() {
+                if let reached { return reached }
+            }
+            throw CancellationError()
+        }
+    }
+
+    private func openAtLast(_ request: OpenRequest) async throws -> TransferRun.Reached {
+        var request = request
+        request.isAnew = true
+        let start = ProcessContext.monotonicNow
+        var pause = Duration.milliseconds(100)
+        var hasTold = false
+        while true {
+            do {
+                return try await run.open(request)
+            } catch {
+                let isBusy = ExitStatus(error) == .interrupted
+                let limit = isBusy ? max(firstPatience, Self.busyPatience) : firstPatience
+                let left = limit - (ProcessContext.monotonicNow - start)
+                guard left > .zero, Self.isInterruption(error) else { throw error }
+                if !isBusy, !hasTold {
+                    run.report.note("no tunnel to your computer yet; waiting for one")
+                    hasTold = true
+                }
+                try await Task.sleep(for: min(pause, left), clock: .suspending)
+            }
+            pause = min(pause * 2, .seconds(5))
+        }
+    }
+
+    private static func isInterruption(_ error: any Error) -> Bool {
+        (error as? TransferError)?.isInterruption == true || error is NoTunnel
     }
 
     /// Looks for a socket that answers, ever more slowly up to every 5 s, and opens the transfer there.
@@ -72,28 +122,12 @@ struct HealingRun {
                 run.report.note("the tunnel is back; going on")
                 return reached
             } catch {
-                let isInterruption = (error as? TransferError)?.isInterruption == true || error is NoTunnel
-                guard isInterruption else { throw error }
+                guard Self.isInterruption(error) else { throw error }
                 guard ProcessContext.monotonicNow + pause < end else { throw cause }
             }
             try await Task.sleep(for: pause, clock: .suspending)
             pause = min(pause * 2, .seconds(5))
         }
-    }
-
-    /// A word as a POSIX shell reads it back.
-    private static func shellQuoted(_ word: String) -> String {
-        let plain = word.utf8.allSatisfy {
-            switch $0 {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."),
-                UInt8(ascii: "/"), UInt8(ascii: "="), UInt8(ascii: ","), UInt8(ascii: ":"), UInt8(ascii: "+"):
-                true
-            default: false
-            }
-        }
-        if plain, !word.isEmpty { return word }
-        return "'" + word.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
     }
 }
 

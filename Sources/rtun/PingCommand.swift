@@ -21,7 +21,7 @@ struct PingCommand: AsyncParsableCommand {
     func run() async throws {
         try await Client.run {
             let start = ProcessContext.monotonicNow
-            let found = try await Client(client).finder.open(nil)
+            let found = try await Client(client).open(nil)
             let elapsed = ProcessContext.monotonicNow - start
             found.connection.close()
             StandardStream.output.line("OK PONG")

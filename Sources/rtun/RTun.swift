@@ -20,8 +20,8 @@ struct RTun: ParsableCommand {
             """,
         version: version,
         subcommands: [
-            SendCommand.self, ViewCommand.self, NotifyCommand.self, PingCommand.self, ServerCommand.self,
-            EchoCommand.self,
+            SendCommand.self, ViewCommand.self, NotifyCommand.self, FlushCommand.self, PingCommand.self,
+            ServerCommand.self, EchoCommand.self,
         ]
     )
 }

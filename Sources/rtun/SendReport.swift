@@ -20,6 +20,7 @@ final class SendReport: Sendable {
 
     private struct State {
         var problemCount = 0
+        var listed: [String] = []
         var hasLine = false
         var meter: RateMeter
     }
@@ -43,8 +44,14 @@ final class SendReport: Sendable {
     /// Sources that were not sent, or not as they stood.
     var problemCount: Int { state.withLock { $0.problemCount } }
 
+    /// The first problems, a sentence each, for whoever keeps them.
+    var listed: [String] { state.withLock { $0.listed } }
+
     func report(_ problem: SourceProblem) {
         state.withLock { state in
+            if state.listed.count < OutboxResult.listed {
+                state.listed.append("\(problem.path): \(problem.explanation)")
+            }
             if !problem.isBenign {
                 state.problemCount += 1
                 guard state.problemCount <= Self.listedProblems else { return }

@@ -18,8 +18,18 @@ struct SourceArguments {
     }
 
     /// Resolves every path; the first that cannot be sent ends the command before a byte has gone.
-    init(paths: [String], recursive: Bool, streamName: String?, newName: EntryName?) throws {
+    ///
+    /// With `leaveOut` what is not there is told and left out instead.
+    init(
+        paths: [String],
+        recursive: Bool,
+        streamName: String?,
+        newName: EntryName?,
+        leaveOut: ((_ path: String, _ fault: Fault) -> Void)? = nil
+    ) throws {
         var taken: Set<EntryName> = []
+        // A list may name many files of few folders: each folder is held once.
+        var folders: [String: Directory] = [:]
         for (position, path) in paths.enumerated() {
             if path == "-" {
                 guard self.streamName == nil else { throw ValidationError("- can be given once") }
@@ -33,9 +43,18 @@ struct SourceArguments {
             let folder: Directory
             let status: FileStatus
             do throws(SystemError) {
-                folder = try Directory.open(folderPath.isEmpty ? "." : folderPath)
+                if let held = folders[folderPath] {
+                    folder = held
+                } else {
+                    folder = try Directory.open(folderPath.isEmpty ? "." : folderPath)
+                    folders[folderPath] = folder
+                }
                 status = try folder.status(name, followingLink: true)
             } catch {
+                if let leaveOut, error.isMissingFile {
+                    leaveOut(path, Self.missing(path, error, isLast: false))
+                    continue
+                }
                 throw Self.missing(path, error, isLast: position > 0 && position == paths.count - 1)
             }
             if status.kind == .directory, !recursive {

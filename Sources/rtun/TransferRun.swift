@@ -12,6 +12,8 @@ import UnixSignals
 /// One transfer from the command line: opens it, sends, shows how far it is, and heeds signals.
 struct TransferRun {
     let client: Client
+    /// The same in every attempt.
+    let identity: TransferIdentity
     let purpose: OpenRequest.Purpose
     let destination: [EntryName]
     let compression: Compression?
@@ -19,6 +21,14 @@ struct TransferRun {
     let report: SendReport
     /// Counts what will be sent, for the progress line; nil where that is not wanted.
     let counter: SourceCounter?
+    /// Nil where nobody can go on with it.
+    var memory: SendMemory?
+    /// Read every file again, whatever is remembered of it.
+    var readsAll = false
+    /// Nil for as fast as it goes.
+    var rate: SendingRate?
+    /// Looks at each laptop before anything is sent to it, and throws where it is not the one.
+    var check: (@Sendable (Welcome) throws -> Void)?
 
     /// What became of it.
     struct Result {
@@ -35,25 +45,58 @@ struct TransferRun {
         let link: SenderLink
     }
 
-    /// A new transfer's request.
+    /// An earlier attempt was delivered, and its answer lost.
+    struct AlreadyDelivered: Error {
+        let result: Result
+    }
+
+    /// The transfer's request, the same in every attempt.
     func makeRequest() throws -> OpenRequest {
-        OpenRequest(
-            transfer: .random(),
-            secret: try RandomBytes.make(32),
+        var request = OpenRequest(
+            transfer: identity.transfer,
+            secret: identity.secret,
             purpose: purpose,
             destination: destination
         )
+        request.request = try memory?.request.name()
+        return request
+    }
+
+    /// What each laptop has to pass; nil where any will do, and the request can go with the greeting.
+    private var examination: (@Sendable (Welcome) throws -> Void)? {
+        let memory = memory?.isBound == true ? memory : nil
+        guard memory != nil || check != nil else { return nil }
+        return { [check] welcome in
+            try memory?.check(welcome)
+            try check?(welcome)
+        }
     }
 
     /// Finds a way to the laptop and opens the transfer there, or goes on with it.
+    ///
+    /// Throws `AlreadyDelivered` where nothing is left to do.
     func open(_ request: OpenRequest) async throws -> Reached {
-        let (found, stream, answer) = try await client.ask(.open(request))
-        guard case .opened(let opened) = answer else {
-            throw TransferError.malformed(FormatError("the answer to OPEN"))
+        let (found, stream, answer) = try await client.ask(.open(request), asking: examination)
+        let opened: Opened
+        switch answer {
+        case .opened(let answer): opened = answer
+        case .committed(let committed):
+            found.connection.close()
+            throw AlreadyDelivered(
+                result: Result(
+                    committed: committed,
+                    welcome: found.welcome,
+                    progress: SendProgress(),
+                    elapsed: 0
+                )
+            )
+        default: throw TransferError.malformed(FormatError("the answer to OPEN"))
         }
+        found.connection.limit(to: rate)
+        memory?.begin(at: found.welcome)
         let hello = client.finder.hello
         let address = found.address
-        let link = SenderLink(stream: stream, opened: opened) {
+        let link = SenderLink(stream: stream, opened: opened) { [rate] in
             let attach = AttachRequest(transfer: request.transfer, secret: request.secret, epoch: opened.epoch)
             let joined = try await DaemonConnection.open(
                 address,
@@ -66,6 +109,7 @@ struct TransferRun {
                 joined.connection.close()
                 return nil
             }
+            joined.connection.limit(to: rate)
             return joined.connection
         }
         return Reached(welcome: found.welcome, link: link)
@@ -83,7 +127,7 @@ struct TransferRun {
         let start = ProcessContext.monotonicNow
         let chosen = Self.choose(compression, among: reached.welcome.codecs)
         let workshop = try await Workshop(compression: chosen)
-        if let folder, reached.welcome.isKnown { planner.cache = FilesCache(in: folder) }
+        if let folder, reached.welcome.isKnown, !readsAll { planner.cache = FilesCache(in: folder) }
         let cache = folder.map { FilesCacheWriter(in: $0) }
         let sender = Sender(
             link: reached.link,
@@ -149,7 +193,9 @@ struct TransferRun {
         counter?.start()
         while true {
             let elapsed = (ProcessContext.monotonicNow - start) / .seconds(1)
-            report.show(await sender.progress, total: counter?.total, elapsed: elapsed)
+            let progress = await sender.progress
+            memory?.update(durable: progress.durableBytes + progress.hadBytes)
+            report.show(progress, total: counter?.total, elapsed: elapsed)
             try await Task.sleep(for: report.interval, clock: .suspending)
         }
     }

@@ -25,7 +25,12 @@ struct ViewCommand: AsyncParsableCommand {
     var name: String?
 
     @Argument(help: "Files; - is standard input.")
-    var files: [String]
+    var files: [String] = []
+
+    mutating func validate() throws {
+        files = transfer.takeWordBehindWait() + files
+        if files.isEmpty { throw ValidationError("name what is to be viewed") }
+    }
 
     func run() async throws {
         try await Client.run {
@@ -50,6 +55,7 @@ struct ViewCommand: AsyncParsableCommand {
         )
         let run = TransferRun(
             client: client,
+            identity: try .random(),
             purpose: .view,
             destination: [],
             compression: transfer.compression,

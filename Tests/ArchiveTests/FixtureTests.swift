@@ -12,8 +12,8 @@ struct FixtureTests {
     @Test(
         .enabled(if: hasPython, "no python3"),
         arguments: [
-            "archive/records.txt", "archive/manifest.txt", "archive/frames.txt", "protocol/messages.txt",
-            "protocol/payloads.txt", "protocol/greetings.txt",
+            "archive/records.txt", "archive/manifest.txt", "archive/frames.txt", "archive/home.txt",
+            "protocol/messages.txt", "protocol/payloads.txt", "protocol/greetings.txt",
         ]
     )
     func `the script prints the golden files`(_ name: String) async throws {

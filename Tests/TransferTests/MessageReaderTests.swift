@@ -99,7 +99,8 @@ struct MessageReaderTests {
     @Test func `the limits are those of the spec`() {
         let limits: [MessageKind: Int] = [
             .hello: 4_096, .welcome: 4_096, .refused: 4_096, .echo: 16_384, .echoed: 16_384, .notify: 16_384,
-            .notified: 4_096, .open: 16_384, .opened: 4_096, .attach: 4_096, .attached: 4_096, .records: 65_552,
+            .notified: 4_096, .open: 16_384, .opened: 4_096, .attach: 4_096, .attached: 4_096, .forget: 4_096,
+            .forgotten: 4_096, .records: 65_552,
             .frame: 4_259_840, .commit: 48, .have: 65_536, .received: 16, .durable: 65_536, .reject: 8_192,
             .committed: 65_536, .heartbeat: 0, .abort: 4_096,
         ]
@@ -108,7 +109,7 @@ struct MessageReaderTests {
 
     @Test func `every unknown type is refused`() {
         let known = Set(MessageKind.allCases.map(\.rawValue))
-        #expect(known.count == 21)
+        #expect(known.count == 23)
         for type in (0...255 as ClosedRange<UInt8>) where !known.contains(type) {
             #expect(formatFailure { _ = try messages(in: rawMessage(type, [])) } == "unknown type of message")
         }

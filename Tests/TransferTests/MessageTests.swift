@@ -29,6 +29,9 @@ struct MessageTests {
         committed.view = .notOpened
         committed.reason = "no program"
         committed.setting = "view.types"
+        var openRequest = OpenRequest(transfer: transfer, secret: secret, purpose: .send, destination: [])
+        openRequest.request = Array(0..<16)
+        openRequest.isAnew = true
         return [
             "hello": .hello(Hello(codecs: .all, software: "rtun 1.0", sourceKey: key, hostName: "gpu-node é")),
             "hello without key": .hello(
@@ -49,9 +52,12 @@ struct MessageTests {
                 )
             ),
             "open view": .open(OpenRequest(transfer: transfer, secret: secret, purpose: .view, destination: [])),
+            "open request": .open(openRequest),
             "opened": .opened(Opened(epoch: 300, credit: 67_108_864, channels: 8)),
             "attach": .attach(AttachRequest(transfer: transfer, secret: secret, epoch: 300)),
             "attached": .attached,
+            "forget": .forget(request: Array(0..<16)),
+            "forgotten": .forgotten,
             "have": .have(Have(answered: 1 << 33, ranges: [0...0, 2...(1 << 32)])),
             "have nothing": .have(Have(answered: .max, ranges: [])),
             "received": .received(Received(bytes: .max, records: 7)),
