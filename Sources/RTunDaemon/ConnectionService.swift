@@ -233,6 +233,7 @@ struct ConnectionService: Sendable {
         let space: SpaceLedger.Reservation
         do {
             (inbox, staging, donors, space) = try await workshop.run {
+                try wholeInbox.checkInPlace()
                 let inbox = try wholeInbox.folder(for: gate, host)
                 let transfer = open.transfer.description
                 // Taken before the new folder is made, which is none of them.
@@ -382,7 +383,7 @@ struct ConnectionService: Sendable {
     private static func refusal(_ error: any Error) -> Abort {
         switch error {
         case let abort as Abort: abort
-        case is Inbox.Fault: Abort(.inputOutput, "the laptop's folder for this host cannot be used")
+        case is Inbox.Fault: .unusableFolder
         case let error as StagingError: Abort(error)
         case let error as SystemError: Abort(StagingError(error))
         default: Abort(.internal, "the laptop's daemon failed")
@@ -421,6 +422,9 @@ private struct Answerer {
 }
 
 extension Abort {
+    /// The folder that receives is gone, or is none that may receive; which, the laptop's log says.
+    static let unusableFolder = Abort(.inputOutput, "the laptop's folder for this host cannot be used")
+
     static let tooManyConnections = Abort(.busy, "the laptop has too many connections; try again")
 
     /// Says the same whatever stands there: a file, a symlink, what cannot be read, or another host's folder.

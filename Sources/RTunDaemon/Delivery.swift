@@ -39,6 +39,7 @@ package struct Delivery: Sendable {
         to destination: [EntryName],
         recall: Recall?
     ) throws -> Committed {
+        do { try inbox.checkInPlace() } catch { throw TransferError.local(.unusableFolder) }
         let folder = try openDestination(destination)
         let names = NamePlan(inbox: inbox.directory, destination: destination)
         var publication = Publication(index, from: staging, to: folder, recall: recall, names: names)
