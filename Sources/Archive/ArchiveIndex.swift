@@ -60,6 +60,8 @@ package struct ArchiveIndex: Sendable {
     package private(set) var symlinkTargets: [Int: String] = [:]
     package private(set) var hardLinks: [Int: Int] = [:]
     private var awaited: [UInt64: ListedChunk] = [:]
+    /// Chunks of frames that are being written.
+    private var claimed: [UInt64: ListedChunk] = [:]
     private var hasHeader = false
 
     /// True once the stream has begun as it must.
@@ -94,12 +96,37 @@ package struct ArchiveIndex: Sendable {
         for run in runs {
             for ordinal in run {
                 guard let chunk = awaited.removeValue(forKey: ordinal) else { throw FormatError("a chunk comes twice") }
+                claimed[ordinal] = chunk
                 rawBytes += Int(chunk.length)
                 targets.append(target(of: chunk))
             }
         }
         guard rawBytes <= ArchiveLimits.frameBytes else { throw FormatError("a frame is longer than 4 MiB") }
         return targets
+    }
+
+    /// Notes that nothing more is to be written of claimed chunks.
+    package mutating func release(_ runs: [ClosedRange<UInt64>]) {
+        for run in runs {
+            for ordinal in run { claimed[ordinal] = nil }
+        }
+    }
+
+    /// Takes back every claim of a frame that was not finished: its chunks are awaited again.
+    package mutating func reclaim() {
+        awaited.merge(claimed) { chunk, _ in chunk }
+        claimed = [:]
+    }
+
+    /// Ordinals below `listedChunks` whose bytes are not wanted any more, ascending.
+    package var settledChunks: [ClosedRange<UInt64>] {
+        var ranges: [ClosedRange<UInt64>] = []
+        var next: UInt64 = 0
+        for missing in awaited.keys.sorted() + [listedChunks] {
+            if missing > next { ranges.append(next...(missing - 1)) }
+            next = missing + 1
+        }
+        return ranges
     }
 
     /// Notes that a target's bytes stand verified in staging.

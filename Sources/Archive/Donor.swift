@@ -20,7 +20,9 @@ package final class Donor: Sendable {
             return []
         }
         return entries.compactMap { entry in
-            guard let name = String(validating: entry.name, as: UTF8.self), name.hasPrefix(prefix) else { return nil }
+            guard let name = String(validating: entry.name, as: UTF8.self), name.hasPrefix(prefix),
+                Staging.isStagingName(name)
+            else { return nil }
             return try? Donor(in: home, name: name)
         }
     }
@@ -30,7 +32,9 @@ package final class Donor: Sendable {
         guard let home = try? destination.subdirectory(Staging.partFolderName), let names = try? home.names() else {
             return false
         }
-        return names.contains { $0.starts(with: prefix.utf8) }
+        return names.contains { name in
+            name.starts(with: prefix.utf8) && Staging.isStagingName(String(decoding: name, as: UTF8.self))
+        }
     }
 
     private init(in home: Directory, name: String) throws {
@@ -40,7 +44,10 @@ package final class Donor: Sendable {
         lock = try folder.openFile("lock", writable: true)
         guard try lock.lockExclusively() else { throw StagingError.inUse }
         tree = try folder.subdirectory("tree")
+        // What is being published is not to be taken apart, and what a later version wrote is left alone.
+        guard try !PublicationPlan.isSettled(in: folder) else { throw StagingError.inUse }
         journal = Journal(in: folder)
+        guard !journal.isForeign else { throw StagingError.inUse }
     }
 
     /// A staged file that the journal knows.
@@ -54,7 +61,7 @@ package final class Donor: Sendable {
 
     /// The staged file of that path; nil where there is none, or the journal does not know it.
     func file(at path: String) -> Found? {
-        guard let journalled = journal.files[path] else { return nil }
+        guard let journalled = journal.file(at: path) else { return nil }
         var folder = tree
         var names = path.split(separator: "/").map(String.init)
         guard let name = names.popLast() else { return nil }
@@ -72,9 +79,15 @@ package final class Donor: Sendable {
         }
     }
 
+    /// Gives up the lock: the next transfer may take what is left of it.
+    package func letGo() {
+        // Without the call the lock ends with this object.
+        try? lock.unlock()
+    }
+
     /// Removes what is left of it.
     package func remove() {
         // What cannot be removed now is removed when it has expired.
-        try? home.removeTree(name)
+        try? Staging.removeAtOnce(name, in: home)
     }
 }

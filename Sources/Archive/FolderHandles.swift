@@ -9,8 +9,10 @@ private import Synchronization
 /// neighbouring files share a folder and few are opened again.
 package final class FolderHandles: Sendable {
     private struct Table {
-        /// Parent and name of each folder, by entry index.
+        /// Parent and name of folders, by entry index.
         var places: [Int: (parent: Int, name: String)] = [:]
+        /// Folders that are nowhere.
+        var forgotten: Set<Int> = []
         var handles: [Int: Directory] = [:]
     }
 
@@ -18,15 +20,26 @@ package final class FolderHandles: Sendable {
 
     /// What index −1 stands for.
     package let root: Directory
+    /// Says where folders stand that were not noted; nil for an archive whose entries still come.
+    private let index: ArchiveIndex?
     private let table = Mutex(Table())
 
-    package init(root: Directory) {
+    package init(root: Directory, index: ArchiveIndex? = nil) {
         self.root = root
+        self.index = index
     }
 
-    /// Says where the folder of an entry stands; its parent must have been noted.
+    /// Says where the folder of an entry stands, if not under the name of its record; its parent must be known.
     package func note(_ entry: Int, parent: Int, name: String) {
         table.withLock { $0.places[entry] = (parent, name) }
+    }
+
+    /// Says that the folder of an entry is nowhere: what is in it has no handle.
+    package func forget(_ entry: Int) {
+        table.withLock { table in
+            table.forgotten.insert(entry)
+            table.handles[entry] = nil
+        }
     }
 
     /// Lets go of all descriptors.
@@ -46,7 +59,7 @@ package final class FolderHandles: Sendable {
                     start = held
                     return
                 }
-                guard let place = table.places[cursor] else {
+                guard !table.forgotten.contains(cursor), let place = table.places[cursor] ?? indexed(cursor) else {
                     start = nil
                     return
                 }
@@ -64,5 +77,12 @@ package final class FolderHandles: Sendable {
             }
         }
         return current
+    }
+
+    private func indexed(_ entry: Int) -> (parent: Int, name: String)? {
+        guard let index, entry < index.entries.count, index.entries[entry].kind == .folder,
+            !index.entries[entry].isVoid
+        else { return nil }
+        return (Int(index.entries[entry].parent), index.entries[entry].name.text)
     }
 }

@@ -4,10 +4,11 @@ import Codecs
 import Descriptors
 
 /// What stands verified and synced in a staging folder, file by file (`docs/archive-format.md` section 8).
+///
+/// The records stay in the file; memory holds 16 bytes for each.
 package struct Journal: Sendable {
     static let fileName = "journal"
     static let log = CheckedLog(magic: "RTUNJRNL", version: 1)
-    private static let sizeLimit = 512 << 20
 
     /// A staged file with the chunks that stand in it.
     struct File: Sendable {
@@ -22,27 +23,62 @@ package struct Journal: Sendable {
         let digest: Digest
     }
 
-    /// By path from the top-level name down.
-    private(set) var files: [String: File] = [:]
+    private struct Entry {
+        let path: String
+        let identity: FileIdentity
+        let chunks: [Int64: Chunk]
+
+        init(from reader: inout ByteReader) throws(FormatError) {
+            path = try reader.text("path", atMost: ArchiveLimits.pathBytes)
+            identity = try FileIdentity(from: &reader)
+            let count = try reader.varint("chunks", atMost: UInt64(reader.remaining))
+            var chunks: [Int64: Chunk] = [:]
+            for _ in 0..<count {
+                let offset = Int64(try reader.varint("offset", atMost: UInt64(Int64.max)))
+                let length = Int(try reader.varint("length", atMost: UInt64(ArchiveLimits.chunkBytes)))
+                chunks[offset] = Chunk(length: length, digest: try reader.digest())
+            }
+            self.chunks = chunks
+        }
+    }
+
+    private let file: RecordFile?
+    private let table: RecordTable
+    /// Written by a later version: not to be used, and not to be removed before its time.
+    let isForeign: Bool
 
     /// Reads the journal of a staging folder; what cannot be read counts as nothing.
     init(in folder: Directory) {
-        guard let bytes = try? folder.readSmallFile(Self.fileName, atMost: Self.sizeLimit) else { return }
-        bytes.withSpan { span in
-            _ = Self.log.read(span) { reader throws(FormatError) in
-                let path = try reader.text("path", atMost: ArchiveLimits.pathBytes)
-                let identity = try FileIdentity(from: &reader)
-                let count = try reader.varint("chunks", atMost: UInt64(reader.remaining))
-                var file = files[path] ?? File(identity: identity)
-                file.identity = identity
-                for _ in 0..<count {
-                    let offset = Int64(try reader.varint("offset", atMost: UInt64(Int64.max)))
-                    let length = Int(try reader.varint("length", atMost: UInt64(ArchiveLimits.chunkBytes)))
-                    file.chunks[offset] = Chunk(length: length, digest: try reader.digest())
+        var table = RecordTable()
+        var isForeign = false
+        file = try? RecordFile(folder.openFile(Self.fileName))
+        do {
+            if let file {
+                var reader = try LogReader(file, as: Self.log)
+                isForeign = reader.isForeign
+                try reader.forEach { (reader, offset) throws(FormatError) in
+                    table.add(RecordTable.key(of: try Entry(from: &reader).path), at: offset)
                 }
-                files[path] = file
             }
+        } catch {
+            // What was read up to here is true.
         }
+        table.settle()
+        self.table = table
+        self.isForeign = isForeign
+    }
+
+    /// What is known of the file of that path, from the top-level name down.
+    func file(at path: String) -> File? {
+        var found: File?
+        for offset in table.offsets(of: RecordTable.key(of: path)) {
+            let record = file?.record(at: offset) { (reader) throws(FormatError) in try Entry(from: &reader) }
+            guard let entry = record, entry.path.utf8.elementsEqual(path.utf8) else { continue }
+            // The latest comes first: its identity counts, and its chunks.
+            if found == nil { found = File(identity: entry.identity) }
+            found?.chunks.merge(entry.chunks) { later, _ in later }
+        }
+        return found
     }
 
     /// The record of chunks that stand in one file; without any it renews the file's identity.

@@ -8,7 +8,6 @@ private import SystemPackage
 /// Serial, since a cut depends on the one before; hashing and compressing what it found is not its work.
 final class LargeFile {
     private let entry: WalkedEntry
-    private let number: UInt32
     private let descriptor: OwnedDescriptor
     private let opened: FileStatus
     private let isSparse: Bool
@@ -17,20 +16,26 @@ final class LargeFile {
     /// The run of data around `position`.
     private var run: Range<Int64> = 0..<0
     private var isFirst = true
+    /// What is known of the file and not announced yet.
+    private var known: ArraySlice<ChunksRecord.Item> = []
+    private let seen: Int64
     private(set) var isFinished = false
     /// The file changed and was taken back; it may be opened anew.
     private(set) var hasChanged = false
 
-    init(_ entry: WalkedEntry, number: UInt32, chunker: ContentChunker) throws(SystemError) {
+    /// Opens the file; of what `reading` says of it as it is now nothing is read again.
+    init(_ entry: WalkedEntry, reading: FileReading?, chunker: ContentChunker) throws(SystemError) {
         self.entry = entry
-        self.number = number
         self.chunker = chunker
-        descriptor = try entry.folder.openFile(entry.sourceName, followingLink: entry.followsLink)
+        descriptor = try entry.open()
         opened = try descriptor.status()
         guard opened.kind == .file else {
             throw SystemError(errno: .noSuchFileOrDirectory, call: "open", name: entry.sourceName)
         }
         isSparse = opened.allocatedBlocks * 512 < opened.size
+        let reading = reading?.identity == FileIdentity(opened) ? reading : nil
+        known = reading?.items[...] ?? []
+        seen = reading?.seen ?? Timestamp.now().seconds
         descriptor.adviseSequential()
     }
 
@@ -39,13 +44,26 @@ final class LargeFile {
 
     /// Reads the next segment into the slab: at most its capacity in bytes, whole chunks only.
     func nextSegment(into slab: Slab) -> FileSegment {
-        var segment = FileSegment(entry: nil, number: number)
+        let identity = FileIdentity(opened)
+        let now = Timestamp.now().seconds
+        var segment = FileSegment(entry: nil, number: entry.number)
+        segment.origin = FileSegment.Origin(
+            file: .source(entry),
+            offset: position,
+            identity: identity,
+            seen: seen,
+            isSettled: !known.isEmpty || SettlingRule.isSettled(identity, seen: seen, now: now)
+        )
         if isFirst {
-            segment.entry = entry.record(.file(size: size), status: opened, number: number)
+            segment.entry = entry.record(.file(size: size), status: opened)
             isFirst = false
         }
         do throws(SystemError) {
-            try fill(&segment, slab)
+            if known.isEmpty {
+                try fill(&segment, slab)
+            } else {
+                try announceKnown(&segment)
+            }
             if position == size { try end(&segment) }
         } catch {
             segment.retract = error.errno == .noSuchFileOrDirectory ? .vanished : .unreadable
@@ -53,6 +71,22 @@ final class LargeFile {
             isFinished = true
         }
         return segment
+    }
+
+    /// Passes over what is known, at most as much as one segment takes.
+    private func announceKnown(_ segment: inout FileSegment) throws(SystemError) {
+        while segment.pieces.count < ChunksRecord.itemsPerRecord / 2, let item = known.popFirst() {
+            position += item.length
+            switch item {
+            case .chunk(let length, let digest): segment.pieces.append(.known(length: length, digest: digest))
+            case .hole(let length):
+                segment.pieces.append(.hole(length))
+                run = position..<position
+            }
+        }
+        guard known.isEmpty, position < size else { return }
+        // The run goes on as it would have, so that its cuts stay where they were.
+        run = run.lowerBound..<(isSparse ? max(position, try descriptor.nextHole(from: position) ?? size) : size)
     }
 
     private func fill(_ segment: inout FileSegment, _ slab: Slab) throws(SystemError) {

@@ -24,7 +24,7 @@ package struct Recall: Sendable {
     /// A file whose list agrees with its receipt so far: nothing is copied until it is known whether it is kept.
     private struct Agreement: Sendable {
         let path: String
-        let receipt: ReceiptBook.Receipt
+        let receipt: Receipt
         var itemCount = 0
         var agrees = true
     }

@@ -2,46 +2,21 @@
 
 package import Codecs
 package import Descriptors
+private import Synchronization
 private import SystemPackage
 
 /// What one source has delivered to this inbox (`docs/archive-format.md` section 9).
 ///
-/// A value: loaded when a transfer begins, appended to when it has been published.
-package struct ReceiptBook: Sendable {
+/// Shared by all transfers of the source, and safe to use from several threads. Receipts stay in the file and are read
+/// again when they are asked for; memory holds 16 bytes for each of them and for each of their chunks.
+package final class ReceiptBook: Sendable {
     /// Name of the folder in the inbox that holds all books.
     package static let folderName = ".rtun-receipts"
-    private static let log = CheckedLog(magic: "RTUNRCPT", version: 1)
-    /// Bytes of a book that is still read; beyond it nothing is known.
-    private static let sizeLimit = 512 << 20
-    /// Records of one batch.
-    private static let batchBytes = 1 << 20
-
-    /// One delivered name.
-    package struct Receipt: Sendable, Hashable {
-        package let kind: EntryRecord.Kind
-        /// After publishing.
-        package let identity: FileIdentity
-        /// As the sender said it.
-        package let mode: UInt32
-        package let items: [ChunksRecord.Item]
-
-        package init(kind: EntryRecord.Kind, identity: FileIdentity, mode: UInt32, items: [ChunksRecord.Item]) {
-            self.kind = kind
-            self.identity = identity
-            self.mode = mode
-            self.items = items
-        }
-
-        /// True where nobody has touched the name since it was delivered; of a folder only the inode counts.
-        package func isOf(_ status: FileStatus, ignoringChangeTime: Bool = false) -> Bool {
-            switch (kind, status.kind) {
-            case (.folder, .directory): identity.inode == status.inode
-            case (.file, .file), (.symlink, .symlink):
-                identity.matches(status, ignoringChangeTime: ignoringChangeTime)
-            default: false
-            }
-        }
-    }
+    static let log = CheckedLog(magic: "RTUNRCPT", version: 1)
+    /// Finished transfers that are kept when a book is written anew, the latest ones.
+    private static let finishedKept = 1_024
+    /// Receipts that are kept decoded, for files of many chunks.
+    private static let recentCapacity = 8
 
     /// Where a chunk stands in a delivered file.
     package struct Place: Sendable {
@@ -50,16 +25,20 @@ package struct ReceiptBook: Sendable {
         package let length: Int
     }
 
-    private var receipts: [String: Receipt] = [:]
-    private var chunks: [Digest: Place] = [:]
-    private let folder: Directory
-    private let name: String
-    /// Bytes of the file that were valid; appending goes on there.
-    private var validBytes: Int64 = 0
-    private var isForeign = false
-    private var supersededCount = 0
+    private struct State: Sendable {
+        var hasLoaded = false
+        /// A later version's: nothing is known and nothing is written.
+        var isForeign = false
+        var file: RecordFile?
+        var index = ReceiptIndex()
+        /// Bytes of the file that were valid; appending goes on there.
+        var validBytes: Int64 = 0
+        var recent: [RecentReceipt] = []
+    }
 
-    package var isEmpty: Bool { receipts.isEmpty }
+    private let state = Mutex(State())
+    let folder: Directory
+    let name: String
 
     /// The name under which a source is filed, 32 hex digits: SHA-256 of the label, a NUL and its key.
     package static func sourceName(label: String, sourceKey: [UInt8]) throws(CodecError) -> String {
@@ -69,149 +48,210 @@ package struct ReceiptBook: Sendable {
         return String(digest.description.prefix(32))
     }
 
-    /// Opens the book of a source, which need not exist.
+    /// Names the book of a source, which need not exist; nothing is read before `load()`.
     package init(in inbox: Directory, sourceName: String) throws(StagingError) {
         name = sourceName
         do throws(SystemError) {
             folder = try inbox.openOrMakeDirectory(Self.folderName)
-            try load()
         } catch {
             throw StagingError(error)
         }
     }
 
-    package subscript(path: String) -> Receipt? { receipts[path] }
+    /// Whether anything stands in the file; cheap, and answered without reading it.
+    package var hasRecords: Bool {
+        ((try? folder.statusIfPresent(name))?.map(\.size) ?? 0) > Int64(Self.log.header.count)
+    }
+
+    /// Reads the file, once; until then nothing is known.
+    package func load() throws(StagingError) {
+        do throws(SystemError) {
+            try state.withLock { (state: inout State) throws(SystemError) in
+                guard !state.hasLoaded else { return }
+                try load(&state)
+                state.hasLoaded = true
+            }
+        } catch {
+            throw StagingError(error)
+        }
+    }
+
+    private func load(_ state: inout State) throws(SystemError) {
+        state.index = ReceiptIndex()
+        state.recent = []
+        guard let status = try folder.statusIfPresent(name), status.kind == .file else { return }
+        let file = RecordFile(try folder.openFile(name, writable: true))
+        var reader = try LogReader(file, as: Self.log)
+        var index = ReceiptIndex()
+        try reader.forEach { (reader, offset) throws(FormatError) in
+            index.add(try ReceiptRecord(from: &reader), at: offset)
+        }
+        index.settle()
+        state.index = index
+        state.file = file
+        state.validBytes = reader.validBytes
+        state.isForeign = reader.isForeign
+    }
+
+    // MARK: - Asking
+
+    /// The receipt of a path below the inbox.
+    package subscript(path: String) -> Receipt? {
+        state.withLock { state in
+            for offset in state.index.paths.offsets(of: RecordTable.key(of: path)) {
+                if let found = Self.receipt(at: offset, &state), found.path.utf8.elementsEqual(path.utf8) {
+                    return found.receipt
+                }
+            }
+            return nil
+        }
+    }
 
     /// A delivered file that held the chunk; whether it still does is to be checked.
-    package func place(of digest: Digest) -> Place? { chunks[digest] }
+    package func place(of digest: Digest) -> Place? {
+        state.withLock { state in
+            // The latest will do: a chunk of zeros may stand in a million files.
+            for offset in state.index.chunks.offsets(of: RecordTable.key(of: digest)).prefix(4) {
+                guard let found = Self.receipt(at: offset, &state), let place = found.place(of: digest) else { continue }
+                return place
+            }
+            return nil
+        }
+    }
+
+    /// What a transfer that was published before was answered with.
+    package func finished(_ transfer: UInt64) -> FinishedTransfer? {
+        state.withLock { state in
+            guard let offset = state.index.finished[transfer] else { return nil }
+            let record = state.file?.record(at: offset) { (reader) throws(FormatError) in
+                try ReceiptRecord(from: &reader)
+            }
+            if case .finished(let finished) = record { return finished }
+            return nil
+        }
+    }
+
+    private static func receipt(at offset: Int64, _ state: inout State) -> RecentReceipt? {
+        if let found = state.recent.first(where: { $0.offset == offset }) { return found }
+        let record = state.file?.record(at: offset) { (reader) throws(FormatError) in
+            try ReceiptRecord(from: &reader)
+        }
+        guard case .receipt(let path, let receipt) = record else { return nil }
+        let found = RecentReceipt(offset: offset, path: path, receipt: receipt)
+        if receipt.items.count > 1 {
+            if state.recent.count >= recentCapacity { state.recent.removeFirst() }
+            state.recent.append(found)
+        }
+        return found
+    }
 
     // MARK: - Writing
 
-    /// Adds what was published and makes it durable.
-    package mutating func append(_ added: [(path: String, receipt: Receipt)]) throws(StagingError) {
-        guard !isForeign, !added.isEmpty else { return }
-        for (path, receipt) in added { note(path, receipt) }
-        let isFull = supersededCount > receipts.count
-        let bytes: [UInt8]
-        do throws(CodecError) {
-            bytes =
-                try isFull
-                ? Self.encode(receipts.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }, isNew: true)
-                : Self.encode(added, isNew: validBytes == 0)
-        } catch {
-            throw .codec(error.description)
-        }
+    /// Begins to add what was published; one writer at a time.
+    package func write() throws(StagingError) -> ReceiptWriter {
+        try load()
         do throws(SystemError) {
-            if isFull {
-                try rewrite(bytes)
-            } else {
-                try extend(bytes)
+            return try state.withLock { (state: inout State) throws(SystemError) in
+                if state.isForeign { return ReceiptWriter(to: self, nil, at: 0) }
+                let file: RecordFile
+                if let held = state.file {
+                    file = held
+                } else {
+                    try folder.createFile(name).close()
+                    file = RecordFile(try folder.openFile(name, writable: true))
+                    try folder.synchronize()
+                    state.file = file
+                }
+                try file.descriptor.truncate(to: state.validBytes)
+                return ReceiptWriter(to: self, file, at: state.validBytes)
             }
         } catch {
             throw StagingError(error)
         }
     }
 
-    private mutating func extend(_ bytes: [UInt8]) throws(SystemError) {
-        if try folder.statusIfPresent(name) == nil { try folder.createFile(name).close() }
-        let file = try folder.openFile(name, writable: true)
-        try file.truncate(to: validBytes)
-        try Self.write(bytes, to: file, at: validBytes)
-        try file.synchronize()
-        validBytes += Int64(bytes.count)
-        try file.close()
-        try folder.synchronize()
+    /// Takes over what a writer has made durable; writes the book anew where more than half of it is superseded.
+    func adopt(_ added: ReceiptIndex, validBytes: Int64) throws(SystemError) {
+        try state.withLock { (state: inout State) throws(SystemError) in
+            state.index.add(added)
+            state.index.settle()
+            state.validBytes = validBytes
+            let paths = state.index.paths
+            guard
+                paths.count - paths.distinctCount > paths.distinctCount
+                    || state.index.finished.count > 2 * Self.finishedKept
+            else { return }
+            try rewrite(&state)
+            try load(&state)
+        }
     }
 
-    /// Writes the book anew, without what was superseded, beside the old one, and renames it.
-    private mutating func rewrite(_ bytes: [UInt8]) throws(SystemError) {
+    /// Writes the book without what was superseded beside the old one, syncs it, and renames it.
+    private func rewrite(_ state: inout State) throws(SystemError) {
+        guard let old = state.file else { return }
         let draft = name + ".new"
         if try folder.statusIfPresent(draft) != nil { try folder.removeFile(draft) }
-        let file = try folder.createFile(draft)
-        try Self.write(bytes, to: file, at: 0)
-        try file.synchronize()
-        try file.close()
+        let file = RecordFile(try folder.createFile(draft))
+        let index = state.index
+        let finishedFloor = index.finished.values.sorted().suffix(Self.finishedKept).first ?? 0
+        try file.write(Self.log.header, at: 0)
+        var position = Int64(Self.log.header.count)
+        var reader = try LogReader(old, as: Self.log)
+        while let batch = try reader.next(), reader.validBytes <= state.validBytes {
+            let kept = batch.records.withSpan { span in
+                var kept: [UInt8] = []
+                var reader = ByteReader(span)
+                while !reader.isAtEnd {
+                    let offset = batch.offset + Int64(span.byteCount - reader.remaining)
+                    guard let record = try? ReceiptRecord(from: &reader) else { break }
+                    switch record {
+                    case .receipt(let path, let receipt):
+                        guard index.paths.isLatest(RecordTable.key(of: path), at: offset) else { continue }
+                        receipt.encode(path: path, to: &kept)
+                    case .finished(let finished):
+                        if offset >= finishedFloor { finished.encode(to: &kept) }
+                    }
+                }
+                return kept
+            }
+            guard !kept.isEmpty else { continue }
+            var bytes: [UInt8] = []
+            do throws(CodecError) {
+                try Self.log.encode(batch: kept, to: &bytes)
+            } catch {
+                // The book stays as it is.
+                return try folder.removeFile(draft)
+            }
+            try file.write(bytes, at: position)
+            position += Int64(bytes.count)
+        }
+        try file.descriptor.synchronize()
         try folder.rename(draft, to: name, in: folder)
         try folder.synchronize()
-        validBytes = Int64(bytes.count)
-        supersededCount = 0
-    }
-
-    private static func write(
-        _ bytes: [UInt8],
-        to file: borrowing OwnedDescriptor,
-        at offset: Int64
-    ) throws(SystemError) {
-        try bytes.withSpan { (span: RawSpan) throws(SystemError) in try file.writeAll(span, at: offset) }
-    }
-
-    private static func encode(
-        _ added: [(path: String, receipt: Receipt)],
-        isNew: Bool
-    ) throws(CodecError) -> [UInt8] {
-        var output = isNew ? log.header : []
-        var batch: [UInt8] = []
-        for (position, entry) in added.enumerated() {
-            entry.receipt.encode(path: entry.path, to: &batch)
-            guard batch.count >= batchBytes || position == added.count - 1 else { continue }
-            try log.encode(batch: batch, to: &output)
-            batch = []
-        }
-        return output
-    }
-
-    // MARK: - Reading
-
-    private mutating func load() throws(SystemError) {
-        guard let status = try folder.statusIfPresent(name), status.kind == .file, status.size > 0 else { return }
-        guard status.size <= Int64(Self.sizeLimit), let bytes = try folder.readSmallFile(name, atMost: Self.sizeLimit)
-        else {
-            isForeign = true
-            return
-        }
-        let reading = bytes.withSpan { span in
-            Self.log.read(span) { reader throws(FormatError) in
-                let (path, receipt) = try Receipt.decode(from: &reader)
-                note(path, receipt)
-            }
-        }
-        validBytes = reading.validBytes
-        isForeign = reading.isForeign
-    }
-
-    private mutating func note(_ path: String, _ receipt: Receipt) {
-        if receipts.updateValue(receipt, forKey: path) != nil { supersededCount += 1 }
-        var offset: Int64 = 0
-        for item in receipt.items {
-            if case .chunk(let length, let digest) = item {
-                chunks[digest] = Place(path: path, offset: offset, length: length)
-            }
-            offset += item.length
-        }
     }
 }
 
-extension ReceiptBook.Receipt {
-    fileprivate func encode(path: String, to output: inout [UInt8]) {
-        output.append(kind.rawValue)
-        output.append(text: path)
-        identity.encode(to: &output)
-        output.append(varint: UInt64(mode))
-        output.append(varint: UInt64(items.count))
-        for item in items { item.encode(to: &output) }
+/// A receipt that was read lately, with its chunks by digest where they are many.
+private struct RecentReceipt: Sendable {
+    let offset: Int64
+    let path: String
+    let receipt: Receipt
+    private let places: [Digest: (offset: Int64, length: Int)]
+
+    init(offset: Int64, path: String, receipt: Receipt) {
+        self.offset = offset
+        self.path = path
+        self.receipt = receipt
+        var places: [Digest: (offset: Int64, length: Int)] = [:]
+        var position: Int64 = 0
+        for item in receipt.items {
+            if case .chunk(let length, let digest) = item { places[digest] = (position, length) }
+            position += item.length
+        }
+        self.places = places
     }
 
-    fileprivate static func decode(
-        from reader: inout ByteReader
-    ) throws(FormatError) -> (path: String, receipt: ReceiptBook.Receipt) {
-        guard let kind = EntryRecord.Kind(rawValue: try reader.u8()) else { throw FormatError("kind of a receipt") }
-        // Destination folders and the entry's own path.
-        let path = try reader.text("path", atMost: 2 * ArchiveLimits.pathBytes)
-        let identity = try FileIdentity(from: &reader)
-        let mode = UInt32(try reader.varint("mode", atMost: 0o7777))
-        let count = try reader.varint("items", atMost: UInt64(reader.remaining))
-        var items: [ChunksRecord.Item] = []
-        for _ in 0..<count { items.append(try ChunksRecord.Item(from: &reader)) }
-        return (path, ReceiptBook.Receipt(kind: kind, identity: identity, mode: mode, items: items))
+    func place(of digest: Digest) -> ReceiptBook.Place? {
+        places[digest].map { ReceiptBook.Place(path: path, offset: $0.offset, length: $0.length) }
     }
 }

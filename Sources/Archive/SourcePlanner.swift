@@ -15,25 +15,34 @@ package final class SourcePlanner: @unchecked Sendable {
     static let unsizedLimit = 64 << 10
     /// Small files in one frame: keeps records and open calls of a frame bounded where files are tiny.
     static let filesPerFrame = 512
+    /// Folders that the small files of one frame hold open.
+    static let foldersPerFrame = 64
 
+    /// What earlier attempts have read; set before the first `next`, nil where everything is to be read.
+    package var cache: FilesCache?
     private let chunker: ContentChunker
     private let isCancelled = Atomic<Bool>(false)
     private var walk: SourceWalk
     private var stream: StreamSource?
     private var pending: WalkedEntry?
-    private var large: (file: LargeFile, entry: WalkedEntry, attempt: Int)?
-    /// A file that changed, to be announced again with the next frame.
-    private var retry: (entry: WalkedEntry, attempt: Int)?
+    private var large: (file: LargeFile, entry: WalkedEntry)?
+    /// Files that changed, to be announced again.
+    private let requeued = Mutex<[WalkedEntry]>([])
     /// First name of each inode that has several.
-    private var linkedFiles: [FileIdentity: UInt32] = [:]
+    private var linkedFiles: [Inode: UInt32] = [:]
     /// Further names, sent at the end when it is known which first names arrived.
-    private var links: [(entry: WalkedEntry, first: UInt32)] = []
+    private var links: [(entry: WalkedEntry, inode: Inode)] = []
     /// The walk has met everything: what is planned from now on was counted.
     package private(set) var isWalkFinished = false
 
-    private struct FileIdentity: Hashable {
+    private struct Inode: Hashable {
         let device: UInt64
         let inode: UInt64
+
+        init(_ status: FileStatus) {
+            device = status.device
+            inode = status.inode
+        }
     }
 
     package init(walk: SourceWalk, stream: StreamSource? = nil, chunker: ContentChunker = ContentChunker()) {
@@ -48,24 +57,35 @@ package final class SourcePlanner: @unchecked Sendable {
     package func next(into slab: Slab) -> PlannedFrame? {
         if isCancelled.load(ordering: .relaxed) { return nil }
         var frame = PlannedFrame()
-        if let again = retry {
-            retry = nil
-            begin(again.entry, attempt: again.attempt, in: &frame, slab)
-            return frame
-        }
         if large != nil {
             nextSegment(of: &frame, slab)
             return frame
         }
+        if let entry = requeued.withLock({ $0.popLast() }) {
+            addAgain(entry, to: &frame, slab)
+            return frame
+        }
         while let entry = takeEntry(&frame) {
             guard add(entry, to: &frame, slab) else { return frame }
-            if frame.items.count >= Self.filesPerFrame || frame.plannedBytes == slab.capacity { return frame }
+            if frame.items.count >= Self.filesPerFrame || frame.plannedBytes == slab.capacity
+                || frame.folders.count >= Self.foldersPerFrame
+            {
+                return frame
+            }
         }
         if frame.isEmpty, let segment = nextStreamSegment(into: slab) {
             frame.items.append(.segment(segment))
         }
         return frame.isEmpty ? nil : frame
     }
+
+    /// Plans a file once more that is not what it was when it was announced or known; from any thread.
+    package func requeue(_ entry: WalkedEntry) {
+        requeued.withLock { $0.append(entry) }
+    }
+
+    /// Files wait to be announced again.
+    package var hasRequeued: Bool { requeued.withLock { !$0.isEmpty } }
 
     /// Ends the plan early, from any thread: `next` returns nil soon, also where it waits for standard input.
     package func cancel() {
@@ -79,31 +99,75 @@ package final class SourcePlanner: @unchecked Sendable {
         case .symlink: addSymlink(entry, to: &frame)
         default:
             if entry.status.linkCount > 1 {
-                let identity = FileIdentity(device: entry.status.device, inode: entry.status.inode)
-                if let first = linkedFiles[identity] {
-                    links.append((entry, first))
+                let inode = Inode(entry.status)
+                if linkedFiles[inode] != nil {
+                    links.append((entry, inode))
                     return true
                 }
-                linkedFiles[identity] = entry.number
+                linkedFiles[inode] = entry.number
             }
-            let isSparse = entry.status.allocatedBlocks * 512 < entry.status.size && entry.status.size > 65_536
-            if entry.status.size > Int64(ArchiveLimits.chunkBytes) || isSparse {
+            guard entry.isReadWhole else {
                 // A segment fills the slab from its start: it goes alone.
                 guard frame.isEmpty else {
                     pending = entry
                     return false
                 }
-                begin(entry, attempt: 1, in: &frame, slab)
+                begin(entry, in: &frame, slab)
                 return false
             }
-            guard frame.plannedBytes + entry.plannedBytes <= slab.capacity else {
-                pending = entry
-                return false
-            }
-            frame.plannedBytes += entry.plannedBytes
-            frame.items.append(.smallFile(entry))
+            return add(smallFile: entry, reading: reading(of: entry), to: &frame, slab)
         }
         return true
+    }
+
+    /// Adds a file that is read whole; false where it does not fit any more.
+    private func add(
+        smallFile entry: WalkedEntry,
+        reading: FileReading?,
+        to frame: inout PlannedFrame,
+        _ slab: Slab
+    ) -> Bool {
+        let known = reading.flatMap { $0.isComplete && $0.items.count == 1 ? $0.items.first : nil }
+        let bytes = known == nil ? entry.plannedBytes : 0
+        guard frame.plannedBytes + bytes <= slab.capacity else {
+            pending = entry
+            return false
+        }
+        frame.plannedBytes += bytes
+        if frame.lastFolder !== entry.folder {
+            frame.lastFolder = entry.folder
+            // One that cannot be opened is told of when its files are.
+            if let folder = try? entry.folder.open() { frame.folders.append(folder) }
+        }
+        let seen = reading?.seen ?? Timestamp.now().seconds
+        frame.items.append(.smallFile(SmallFile(entry: entry, known: known, seen: seen)))
+        return true
+    }
+
+    /// What may be believed of the file as the walk saw it.
+    private func reading(of entry: WalkedEntry) -> FileReading? {
+        cache?.reading(of: entry.key, FileIdentity(entry.status))
+    }
+
+    /// Announces a file once more, as it is now.
+    private func addAgain(_ entry: WalkedEntry, to frame: inout PlannedFrame, _ slab: Slab) {
+        if entry.status.linkCount > 1 { linkedFiles[Inode(entry.status)] = nil }
+        do throws(SystemError) {
+            let status = try entry.folder.open().status(entry.sourceName, followingLink: entry.followsLink)
+            guard entry.attempt < Self.readAttempts, status.kind == .file else {
+                frame.items.append(.problem(SourceProblem(path: entry.path, kind: .changed)))
+                return
+            }
+            let again = entry.again(number: walk.makeNumber(), status: status)
+            if status.linkCount > 1 { linkedFiles[Inode(status)] = again.number }
+            if again.isReadWhole {
+                _ = add(smallFile: again, reading: nil, to: &frame, slab)
+            } else {
+                begin(again, in: &frame, slab)
+            }
+        } catch {
+            frame.items.append(.problem(SourceProblem(path: entry.path, error: error)))
+        }
     }
 
     /// Hard links to be sent behind everything else, once it is known which files are `missing`.
@@ -111,12 +175,12 @@ package final class SourcePlanner: @unchecked Sendable {
     /// A link whose first name could not be sent is reported like it.
     package func finish(missing: Set<UInt32>) -> PackedFrame {
         var packed = PackedFrame()
-        for (entry, first) in links {
-            if missing.contains(first) {
-                packed.problems.append(SourceProblem(path: entry.path, kind: .changed))
-            } else {
+        for (entry, inode) in links {
+            if let first = linkedFiles[inode], !missing.contains(first) {
                 packed.records.append(.entry(entry.record(.hardLink(to: first), number: walk.makeNumber())))
                 packed.fileCount += 1
+            } else {
+                packed.problems.append(SourceProblem(path: entry.path, kind: .changed))
             }
         }
         return packed
@@ -143,7 +207,7 @@ package final class SourcePlanner: @unchecked Sendable {
 
     private func addSymlink(_ entry: WalkedEntry, to frame: inout PlannedFrame) {
         do throws(SystemError) {
-            let target = try entry.folder.readLink(entry.sourceName)
+            let target = try entry.folder.open().readLink(entry.sourceName)
             guard SymlinkTarget.stays(target, inTreeAtDepth: entry.depth - 1) else {
                 frame.items.append(.problem(SourceProblem(path: entry.path, kind: .linkLeavesTree)))
                 return
@@ -154,19 +218,14 @@ package final class SourcePlanner: @unchecked Sendable {
         }
     }
 
-    private func begin(_ entry: WalkedEntry, attempt: Int, in frame: inout PlannedFrame, _ slab: Slab) {
+    private func begin(_ entry: WalkedEntry, in frame: inout PlannedFrame, _ slab: Slab) {
         do throws(SystemError) {
-            let number = attempt == 1 ? entry.number : walk.makeNumber()
-            if entry.status.linkCount > 1 {
-                linkedFiles[FileIdentity(device: entry.status.device, inode: entry.status.inode)] = number
-            }
-            large = (try LargeFile(entry, number: number, chunker: chunker), entry, attempt)
+            let known = entry.attempt == 1 ? reading(of: entry) : nil
+            large = (try LargeFile(entry, reading: known, chunker: chunker), entry)
             nextSegment(of: &frame, slab)
         } catch {
             large = nil
-            if entry.status.linkCount > 1 {
-                linkedFiles[FileIdentity(device: entry.status.device, inode: entry.status.inode)] = nil
-            }
+            forget(entry)
             frame.items.append(.problem(SourceProblem(path: entry.path, error: error)))
         }
     }
@@ -176,17 +235,28 @@ package final class SourcePlanner: @unchecked Sendable {
         var segment = current.file.nextSegment(into: slab)
         if current.file.isFinished {
             large = nil
-            if current.file.hasChanged, current.attempt == Self.readAttempts {
-                segment.problem = SourceProblem(path: current.entry.path, kind: .changed)
+            if current.file.hasChanged {
+                if current.entry.attempt < Self.readAttempts {
+                    requeue(current.entry)
+                } else {
+                    segment.problem = SourceProblem(path: current.entry.path, kind: .changed)
+                }
             }
-            if segment.retract != nil, current.entry.status.linkCount > 1 {
-                let status = current.entry.status
-                linkedFiles[FileIdentity(device: status.device, inode: status.inode)] = nil
-            }
+            if segment.retract != nil { forget(current.entry) }
         }
         frame.items.append(.segment(segment))
-        if current.file.hasChanged, current.attempt < Self.readAttempts {
-            retry = (current.entry, current.attempt + 1)
-        }
+    }
+
+    /// Names that are linked to the file find no first name.
+    private func forget(_ entry: WalkedEntry) {
+        if entry.status.linkCount > 1 { linkedFiles[Inode(entry.status)] = nil }
+    }
+}
+
+extension WalkedEntry {
+    /// The file is one chunk: it is read and hashed when its frame is packed.
+    fileprivate var isReadWhole: Bool {
+        let isSparse = status.allocatedBlocks * 512 < status.size && status.size > 65_536
+        return status.size <= Int64(ArchiveLimits.chunkBytes) && !isSparse
     }
 }

@@ -20,6 +20,8 @@ package struct Source: Sendable {
         self.topLevelName = topLevelName
         self.folderPath = folderPath
     }
+
+    var path: String { folderPath.isEmpty ? name : folderPath + "/" + name }
 }
 
 /// What is sent of a tree.
@@ -35,21 +37,44 @@ package struct WalkOptions: Sendable {
 
 /// An entry that the walk met.
 package struct WalkedEntry: Sendable {
-    package let number: UInt32
+    package private(set) var number: UInt32
     package let parent: UInt32?
-    /// The folder that holds it, held open.
-    package let folder: Directory
+    /// The folder that holds it.
+    package let folder: SourceFolder
     /// Its name in that folder.
     package let sourceName: String
     package let name: EntryName
-    package let status: FileStatus
+    package private(set) var status: FileStatus
     /// Path of the folder as the user knows it, empty for a source itself.
     package let folderPath: String
     /// Folders above it; 0 for a top-level name.
     package let depth: Int
     package let followsLink: Bool
+    /// Position of its source among those of the send.
+    let source: UInt32
+    /// Bytes of `path` that name the source.
+    let sourcePathBytes: Int
+    /// How often it was announced, this time included.
+    private(set) var attempt = 1
 
     package var path: String { folderPath.isEmpty ? sourceName : folderPath + "/" + sourceName }
+
+    /// Its name in the files cache.
+    var key: FileKey { FileKey(source: source, path: Array(path.utf8.dropFirst(sourcePathBytes))) }
+
+    /// Opens the file itself.
+    func open() throws(SystemError) -> OwnedDescriptor {
+        try folder.open().openFile(sourceName, followingLink: followsLink)
+    }
+
+    /// The entry as it is announced once more, under a new number.
+    func again(number: UInt32, status: FileStatus) -> WalkedEntry {
+        var copy = self
+        copy.number = number
+        copy.status = status
+        copy.attempt += 1
+        return copy
+    }
 
     /// The entry's record, with the content given.
     func record(_ content: EntryRecord.Content, status: FileStatus? = nil, number: UInt32? = nil) -> EntryRecord {
@@ -76,7 +101,9 @@ package struct SourceWalk {
     }
 
     private struct Level {
-        let folder: Directory
+        let folder: SourceFolder
+        /// Keeps the folder open while it is walked.
+        let directory: Directory
         let number: UInt32
         let path: String
         /// Bytes of the path as the archive counts them, from the top-level name down.
@@ -89,6 +116,8 @@ package struct SourceWalk {
     }
 
     private var sources: ArraySlice<Source>
+    /// Bytes of the path of the source that is walked.
+    private var sourcePathBytes = 0
     private let options: WalkOptions
     private var levels: [Level] = []
     /// Names below the source's own root on the way to the current level, for the filter.
@@ -117,8 +146,10 @@ package struct SourceWalk {
         while true {
             guard var level = levels.popLast() else {
                 guard let source = sources.popFirst() else { return nil }
+                sourcePathBytes = source.path.utf8.count
                 return visit(
-                    folder: source.folder,
+                    folder: SourceFolder(holding: source.folder),
+                    source.folder,
                     sourceName: source.name,
                     name: source.topLevelName,
                     parent: nil,
@@ -141,6 +172,7 @@ package struct SourceWalk {
             guard
                 let step = visit(
                     folder: level.folder,
+                    level.directory,
                     sourceName: text,
                     name: name,
                     parent: level.number,
@@ -154,7 +186,8 @@ package struct SourceWalk {
 
     /// Looks at one name; nil where the filter or `--links skip` leaves it out.
     private mutating func visit(
-        folder: Directory,
+        folder: SourceFolder,
+        _ directory: Directory,
         sourceName: String,
         name: EntryName,
         parent: UInt32?,
@@ -166,10 +199,10 @@ package struct SourceWalk {
         var follows = false
         var status: FileStatus
         do throws(SystemError) {
-            status = try folder.status(sourceName)
+            status = try directory.status(sourceName)
             if status.kind == .symlink, options.copiesLinks || parent == nil {
                 follows = true
-                status = try folder.status(sourceName, followingLink: true)
+                status = try directory.status(sourceName, followingLink: true)
             }
         } catch {
             return .problem(SourceProblem(path: path, error: error))
@@ -197,7 +230,9 @@ package struct SourceWalk {
             status: status,
             folderPath: folderPath,
             depth: depth,
-            followsLink: follows
+            followsLink: follows,
+            source: UInt32(sources.startIndex) - 1,
+            sourcePathBytes: sourcePathBytes
         )
         if status.kind == .directory { pendingFolder = entry }
         return .entry(entry)
@@ -211,16 +246,15 @@ package struct SourceWalk {
             return SourceProblem(path: entry.path, kind: .loop)
         }
         do throws(SystemError) {
-            let folder =
-                entry.followsLink
-                ? Directory(adopting: try entry.folder.openFile(entry.sourceName, followingLink: true))
-                : try entry.folder.subdirectory(entry.sourceName)
-            var names = try folder.names()
+            let folder = SourceFolder(entry.sourceName, in: entry.folder, followsLink: entry.followsLink)
+            let directory = try folder.open()
+            var names = try directory.names()
             names.sort { $1.lexicographicallyPrecedes($0) }
             if !levels.isEmpty { components.append(entry.name.text) }
             levels.append(
                 Level(
                     folder: folder,
+                    directory: directory,
                     number: entry.number,
                     path: entry.path,
                     pathBytes: ((levels.last?.pathBytes).map { $0 + 1 } ?? 0) + entry.name.text.utf8.count,

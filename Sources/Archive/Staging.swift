@@ -2,6 +2,7 @@
 
 package import Codecs
 package import Descriptors
+internal import Synchronization
 private import SystemPackage
 
 /// The folder in which one archive takes shape before it gets its final names (`docs/archive-format.md` section 8).
@@ -21,15 +22,17 @@ package final class Staging: Sendable {
 
     private let destination: Directory
     private let home: Directory
-    private let name: String
+    package let name: String
     /// Opened before the first write and held, as the error sequence of `syncfs` demands.
-    private let folder: Directory
+    let folder: Directory
     package let tree: Directory
-    private let manifest: OwnedDescriptor
+    let manifest: OwnedDescriptor
     private let journal: OwnedDescriptor
     private let lock: OwnedDescriptor
     private let isOwner: Bool
     private let folders: FolderHandles
+    /// From the moment that a plan of publication may be carried out.
+    let isPlanned = Atomic(false)
 
     /// Makes the staging folder of a new transfer below `destination`, on the same file system.
     package init(in destination: Directory, name: String) throws(StagingError) {
@@ -39,16 +42,35 @@ package final class Staging: Sendable {
             home = try Self.makeHome(in: destination, for: name)
             folder = try home.subdirectory(name)
             lock = try folder.createFile("lock")
+            isOwner = try lock.lockExclusively()
             manifest = try folder.createFile("manifest")
             journal = try folder.openForAppending(Journal.fileName)
             try Self.write(Journal.log.header, to: journal)
             try folder.makeDirectory("tree")
             tree = try folder.subdirectory("tree")
             folders = FolderHandles(root: tree)
-            isOwner = try lock.lockExclusively()
         } catch {
             throw StagingError(error)
         }
+        guard isOwner else { throw .inUse }
+    }
+
+    /// Opens the staging folder of a transfer that nobody runs any more; throws `inUse` where somebody does.
+    init(reopening name: String, in destination: Directory) throws(StagingError) {
+        self.destination = destination
+        self.name = name
+        do throws(SystemError) {
+            home = try destination.subdirectory(Self.partFolderName)
+            folder = try home.subdirectory(name)
+            lock = try folder.openFile("lock", writable: true)
+            isOwner = try lock.lockExclusively()
+            manifest = try folder.openFile("manifest")
+            journal = try folder.openForAppending(Journal.fileName)
+            tree = try folder.subdirectory("tree")
+        } catch {
+            throw StagingError(error)
+        }
+        folders = FolderHandles(root: tree)
         guard isOwner else { throw .inUse }
     }
 
@@ -68,34 +90,6 @@ package final class Staging: Sendable {
 
     private static func write(_ bytes: [UInt8], to file: borrowing OwnedDescriptor) throws(SystemError) {
         try bytes.withSpan { (span: RawSpan) throws(SystemError) in try file.writeAll(span) }
-    }
-
-    /// Removes staging folders whose lock nobody holds and that have not changed for `age` seconds.
-    package static func removeAbandoned(in destination: Directory, olderThan age: Int64) {
-        guard let home = try? destination.subdirectory(partFolderName), let entries = try? home.entries() else {
-            return
-        }
-        let oldest = Timestamp.now().seconds - age
-        for entry in entries {
-            guard let name = String(validating: entry.name, as: UTF8.self), isAbandoned(name, in: home, since: oldest)
-            else { continue }
-            try? home.removeTree(name)
-        }
-        try? destination.removeDirectory(partFolderName)
-    }
-
-    private static func isAbandoned(_ name: String, in home: Directory, since oldest: Int64) -> Bool {
-        do throws(SystemError) {
-            let folder = try home.subdirectory(name)
-            // One that has no lock yet was left while it was being made.
-            guard try folder.statusIfPresent("lock") != nil else { return true }
-            if let status = try folder.statusIfPresent(Journal.fileName), status.modified.seconds > oldest {
-                return false
-            }
-            return try folder.openFile("lock", writable: true).lockExclusively()
-        } catch {
-            return false
-        }
     }
 
     // MARK: - Records
@@ -234,6 +228,11 @@ package final class Staging: Sendable {
         } catch {
             throw .codec("\(error)")
         }
+    }
+
+    /// Says where a folder stands that another process has made.
+    func note(folder entry: Int, of index: ArchiveIndex) {
+        folders.note(entry, parent: Int(index.entries[entry].parent), name: index.entries[entry].name.text)
     }
 
     /// The staged folder of an entry, for moving it to its final place; nil where none was made.
@@ -388,11 +387,23 @@ package final class Staging: Sendable {
         return refusals
     }
 
+    /// Gives up the lock: another transfer may take what stands here. Nothing may be written any more.
+    package func letGo() {
+        folders.close()
+        // Without the call the lock ends with this object.
+        try? lock.unlock()
+    }
+
+    /// Removes the staging folder of a transfer that failed, unless its publication has been planned: that goes on.
+    package func discard() throws(StagingError) {
+        if !isPlanned.load(ordering: .acquiring) { try remove() }
+    }
+
     /// Removes the staging folder with all that is in it.
     package func remove() throws(StagingError) {
         folders.close()
         do throws(SystemError) {
-            try home.removeTree(name)
+            try Self.removeAtOnce(name, in: home)
         } catch {
             throw StagingError(error)
         }

@@ -139,6 +139,10 @@ int descriptors_lock_exclusively(int descriptor) {
 
 int descriptors_duplicate(int descriptor) { return fcntl(descriptor, F_DUPFD_CLOEXEC, 3); }
 
+int descriptors_unlock(int descriptor) {
+    return flock(descriptor, LOCK_UN);
+}
+
 int descriptors_set_nonblocking(int descriptor, int enabled) {
     int flags = fcntl(descriptor, F_GETFL);
     if (flags < 0) return -1;

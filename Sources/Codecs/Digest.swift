@@ -74,6 +74,9 @@ package struct Digest: Sendable, Hashable {
         }
     }
 
+    /// The first eight bytes as a number: a key for tables, which must compare the digest itself.
+    package var prefix: UInt64 { word0 }
+
     /// Appends the ``byteCount`` bytes of the digest to `array`.
     package func append(to array: inout [UInt8]) {
         withBytes { bytes in

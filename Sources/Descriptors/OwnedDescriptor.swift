@@ -96,6 +96,11 @@ package struct OwnedDescriptor: ~Copyable, Sendable {
         case .failure(let errno): throw SystemError(errno: errno, call: "flock", action: "lock the file")
         }
     }
+
+    /// Gives the lock up while the descriptor stays open (`flock`).
+    package func unlock() throws(SystemError) {
+        try SystemCall.run("flock", to: "unlock the file") { descriptors_unlock(rawValue) }
+    }
 }
 
 /// `close(2)`, which no scope of the type can shadow.

@@ -19,6 +19,7 @@ struct ConnectionService: Sendable {
     private let delivery: Delivery
     private let workshop: Workshop
     private let registry: TransferRegistry
+    private let suspects: Suspects
     private let notices: NoticeBoard
     private let admission: Admission
     private let labels: LabelSockets
@@ -33,6 +34,7 @@ struct ConnectionService: Sendable {
         delivery: Delivery,
         workshop: Workshop,
         registry: TransferRegistry,
+        suspects: Suspects,
         notices: NoticeBoard,
         admission: Admission,
         labels: LabelSockets,
@@ -46,6 +48,7 @@ struct ConnectionService: Sendable {
         self.delivery = delivery
         self.workshop = workshop
         self.registry = registry
+        self.suspects = suspects
         self.notices = notices
         self.admission = admission
         self.labels = labels
@@ -152,10 +155,11 @@ struct ConnectionService: Sendable {
             guard case .open(let open) = messages[1], open.purpose == .send else { return nil }
         }
         guard let key = hello.sourceKey else { return nil }
-        let (inbox, gate, host) = (inbox, gate, settings.value.host(gate))
+        let (inbox, gate, host, shelf) = (inbox, gate, settings.value.host(gate), delivery.shelf)
         do {
             return try await workshop.run {
-                try SourceMemory(in: try inbox.folder(for: gate, host).directory, label: gate.name, sourceKey: key)
+                let folder = try inbox.folder(for: gate, host).directory
+                return try SourceMemory(in: folder, label: gate.name, sourceKey: key, shelf: shelf)
             }
         } catch {
             logRefusal("what is known of a source cannot be read: \(error)")
@@ -222,51 +226,148 @@ struct ConnectionService: Sendable {
         _ answerer: inout Answerer
     ) async throws {
         guard await isFree(open.destination) else {
-            try await answerer.answer(.refused(.unusableDestination))
+            return try await answerer.answer(.refused(.unusableDestination))
+        }
+        let transfer: IncomingTransfer
+        var taken: Opened.Taken?
+        var beginning: Have?
+        let suspended = try await registry.takeSuspended(for: open)
+        switch try suspects.begin(open.transfer) {
+        case .admitted: break
+        case .later:
+            return try await answerer.answer(.refused(Abort(.busy, "the laptop's daemon has crashed; try again")))
+        case .running:
+            return try await answerer.answer(.refused(Abort(.busy, "this transfer is running already")))
+        case .setAside:
+            logRefusal("transfer \(open.transfer) is set aside")
+            let text = "the laptop's daemon has crashed three times during this transfer; it is set aside"
+            return try await answerer.answer(.refused(Abort(.internal, text)))
+        }
+        defer { suspects.end(open.transfer) }
+        if let suspended {
+            transfer = suspended
+            (taken, beginning) = await suspended.receiver.beginEpoch()
+        } else {
+            await registry.endSuspended(succeededBy: open, of: memory?.name)
+            do {
+                if let memory, let answer = try await finishedAnswer(to: open, memory) {
+                    return try await answerer.answer(.committed(answer))
+                }
+                transfer = try await begin(open, memory, answersOffers: answerer.welcome.isKnown)
+            } catch {
+                logRefusal("a transfer cannot begin: \(error)")
+                try await answerer.answer(.refused(Self.refusal(error)))
+                return
+            }
+        }
+        guard let epoch = try await registry.add(transfer) else {
+            await discard(transfer.staging)
+            transfer.space.close(staysOnDisk: false)
+            try await answerer.answer(.refused(Abort(.busy, "this transfer is running already")))
             return
         }
-        let (wholeInbox, gate, host) = (inbox, gate, settings.value.host(gate))
-        let (ledger, limits) = (ledger, settings.value.limits)
-        let inbox: Inbox
-        let staging: Staging
-        let donors: [Donor]
-        let space: SpaceLedger.Reservation
+        let opened = Opened(
+            epoch: epoch,
+            credit: TransferLimits.creditBytes,
+            channels: UInt64(Self.dataConnections),
+            taken: taken
+        )
+        let started = NIODeadline.now()
         do {
-            (inbox, staging, donors, space) = try await workshop.run {
-                try wholeInbox.checkInPlace()
-                let inbox = try wholeInbox.folder(for: gate, host)
-                let transfer = open.transfer.description
-                // Taken before the new folder is made, which is none of them.
-                let donors = memory?.takeDonors() ?? []
-                let name = memory?.stagingName(transfer) ?? transfer
-                let staging = try Staging(in: inbox.directory, name: name)
-                var quotas: [SpaceLedger.Quota] = []
-                if let limit = limits.inbox {
-                    quotas.append(.init(setting: "limits.inbox", folder: wholeInbox.directory, limit: limit))
+            do { try await answerer.answer(.opened(opened)) } catch let error as TransferError where error.breaksLink {
+                // It finds out when it reads.
+            }
+            switch try await transfer.receiver.run(stream, beginning: beginning) {
+            case .suspended:
+                logger.info("a link broke", metadata: ["transfer": "\(open.transfer)"])
+                if open.purpose == .send {
+                    await registry.suspend(open.transfer)
+                } else {
+                    await registry.remove(open.transfer)
+                    await discard(transfer.staging)
+                    transfer.space.close(staysOnDisk: false)
                 }
-                if let limit = host.quota {
-                    quotas.append(.init(setting: gate.setting("quota"), folder: inbox.directory, limit: limit))
-                }
-                do throws(SystemError) {
-                    let space = try ledger.open(
-                        in: inbox.directory,
-                        stagingName: name,
-                        source: memory?.name,
-                        limits: limits,
-                        quotas: quotas
-                    )
-                    return (inbox, staging, donors, space)
-                } catch {
-                    try? staging.remove()
-                    throw error
-                }
+            case .committed(let committed):
+                await registry.remove(open.transfer)
+                transfer.space.close(staysOnDisk: true)
+                for donor in transfer.donors { donor.remove() }
+                logger.info(
+                    "received",
+                    metadata: [
+                        "transfer": "\(open.transfer)", "names": "\(committed.names.joined(separator: ", "))",
+                        "files": "\(committed.files)", "bytes": "\(committed.bytes)",
+                        "milliseconds": "\((NIODeadline.now() - started).nanoseconds / 1_000_000)",
+                        "\(LogFile.peerKey)": "\(hello.hostName)",
+                    ]
+                )
             }
         } catch {
-            logRefusal("a transfer cannot begin: \(error)")
-            try await answerer.answer(.refused(Self.refusal(error)))
-            return
+            await transfer.receiver.settle()
+            if memory != nil, open.purpose == .send, Self.canGoOn(after: error) {
+                await transfer.receiver.salvage()
+            } else {
+                await discard(transfer.staging)
+                transfer.space.close(staysOnDisk: false)
+            }
+            transfer.letGo()
+            await registry.remove(open.transfer)
+            logRefusal("transfer \(open.transfer) ended: \(error)")
+        }
+    }
+
+    /// What a transfer that was published already was answered with; one that a daemon's death has interrupted is first.
+    private func finishedAnswer(to open: OpenRequest, _ memory: SourceMemory) async throws -> Committed? {
+        let (inbox, gate, host) = (inbox, gate, settings.value.host(gate))
+        let folder = try await workshop.run { try inbox.folder(for: gate, host) }
+        try await delivery.into(folder, for: gate, host).finishInterrupted(of: memory)
+        return try await workshop.run {
+            try memory.book.load()
+            return try memory.answer(to: open)
+        }
+    }
+
+    /// Makes the staging folder of a new transfer, with what earlier ones of the same source have left.
+    private func begin(_ open: OpenRequest, _ memory: SourceMemory?, answersOffers: Bool) async throws
+        -> IncomingTransfer
+    {
+        let (wholeInbox, gate, host) = (inbox, gate, settings.value.host(gate))
+        let (ledger, limits) = (ledger, settings.value.limits)
+        let (inbox, staging, donors, space) = try await workshop.run {
+            try wholeInbox.checkInPlace()
+            let inbox = try wholeInbox.folder(for: gate, host)
+            let transfer = open.transfer.description
+            // Taken before the new folder is made, which is none of them.
+            let donors = memory?.takeDonors() ?? []
+            let name = memory?.stagingName(transfer) ?? transfer
+            let staging = try Staging(in: inbox.directory, name: name)
+            var quotas: [SpaceLedger.Quota] = []
+            if let limit = limits.inbox {
+                quotas.append(.init(setting: "limits.inbox", folder: wholeInbox.directory, limit: limit))
+            }
+            if let limit = host.quota {
+                quotas.append(.init(setting: gate.setting("quota"), folder: inbox.directory, limit: limit))
+            }
+            do throws(SystemError) {
+                let space = try ledger.open(
+                    in: inbox.directory,
+                    stagingName: name,
+                    source: memory?.name,
+                    limits: limits,
+                    quotas: quotas
+                )
+                return (inbox, staging, donors, space)
+            } catch {
+                try? staging.remove()
+                throw error
+            }
         }
         let delivery = delivery.into(inbox, for: gate, host)
+        let head = PublicationHead(
+            source: memory?.name ?? "",
+            transfer: open.transfer.rawValue,
+            secret: try Digest(ofSecret: open.secret),
+            destination: open.destination
+        )
         let recall = memory.map {
             Recall(
                 book: $0.book,
@@ -277,61 +378,23 @@ struct ConnectionService: Sendable {
         let receiver = try Receiver(
             staging: staging,
             workshop: workshop,
-            control: stream.connection,
-            received: ReceivedCount(),
             recall: recall,
-            answersOffers: answerer.welcome.isKnown,
+            answersOffers: answersOffers,
             space: space
         ) { index, staging, recall in
             switch open.purpose {
-            case .send:
-                try await workshop.run {
-                    try delivery.deliver(index, staging, to: open.destination, recall: recall)
-                }
-            case .view: try await delivery.view(index, staging, recall: recall)
+            case .send: try await delivery.deliver(index, staging, as: head, recall: recall)
+            case .view: try await delivery.view(index, staging, as: head, recall: recall)
             }
         }
-        guard let epoch = try await registry.add(receiver, for: open) else {
-            await discard(staging)
-            space.close(staysOnDisk: false)
-            try await answerer.answer(.refused(Abort(.busy, "this transfer is running already")))
-            return
-        }
-        let started = NIODeadline.now()
-        do {
-            try await answerer.answer(
-                .opened(
-                    Opened(
-                        epoch: epoch,
-                        credit: TransferLimits.creditBytes,
-                        channels: UInt64(Self.dataConnections)
-                    )
-                )
-            )
-            let committed = try await receiver.run(stream)
-            await registry.remove(open.transfer)
-            space.close(staysOnDisk: true)
-            for donor in donors { donor.remove() }
-            logger.info(
-                "received",
-                metadata: [
-                    "transfer": "\(open.transfer)", "names": "\(committed.names.joined(separator: ", "))",
-                    "files": "\(committed.files)", "bytes": "\(committed.bytes)",
-                    "milliseconds": "\((NIODeadline.now() - started).nanoseconds / 1_000_000)",
-                    "\(LogFile.peerKey)": "\(hello.hostName)",
-                ]
-            )
-        } catch {
-            await registry.remove(open.transfer)
-            if memory != nil, open.purpose == .send, Self.canGoOn(after: error) {
-                await receiver.salvage()
-                space.close(staysOnDisk: true)
-            } else {
-                await discard(staging)
-                space.close(staysOnDisk: false)
-            }
-            logRefusal("transfer \(open.transfer) ended: \(error)")
-        }
+        return IncomingTransfer(
+            request: open,
+            source: memory?.name,
+            receiver: receiver,
+            staging: staging,
+            donors: donors,
+            space: space
+        )
     }
 
     /// False where a peer of the plain socket asks for a folder that belongs to a host with a label.
@@ -355,7 +418,7 @@ struct ConnectionService: Sendable {
 
     private func discard(_ staging: Staging) async {
         do {
-            try await workshop.run { try staging.remove() }
+            try await workshop.run { try staging.discard() }
         } catch {
             logger.error("a staging folder could not be removed: \(error)")
         }

@@ -21,6 +21,7 @@ package struct Daemon: Sendable {
     private let logger: Logger
     private let logFile: LogFile
     private let inbox: Inbox
+    private let suspects: Suspects
     private let folder: StateFolder
     private let settings: CurrentSettings
 
@@ -29,12 +30,14 @@ package struct Daemon: Sendable {
         settings: CurrentSettings,
         folder: StateFolder,
         inbox: Inbox,
+        suspects: Suspects,
         logFile: LogFile
     ) {
         self.configuration = configuration
         self.settings = settings
         self.folder = folder
         self.inbox = inbox
+        self.suspects = suspects
         self.logFile = logFile
         logger = Logger(label: "rtun") { logFile.handler(label: $0) }
     }
@@ -49,14 +52,17 @@ package struct Daemon: Sendable {
         ready: @escaping @Sendable () -> Void
     ) async throws {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        let workshop = try await Workshop(compression: .stored)
+        let workshop = try await Workshop(
+            compression: .stored,
+            workers: configuration.isSingleThreaded ? 1 : nil
+        )
         let registry = TransferRegistry()
-        let delivery = Delivery(inbox: inbox, opener: Opener())
+        let delivery = Delivery(inbox: inbox, opener: Opener(), shelf: ReceiptShelf(), workshop: workshop)
         let notices = NoticeBoard(notifier: Notifier(), logger: logger)
         let admission = Admission()
         let labels = LabelSockets(in: folder)
         let ledger = SpaceLedger()
-        let (configuration, settings, inbox, logger) = (configuration, settings, inbox, logger)
+        let (configuration, settings, inbox, suspects, logger) = (configuration, settings, inbox, suspects, logger)
         let service: @Sendable (Gate) -> ConnectionService = { gate in
             ConnectionService(
                 gate: gate,
@@ -66,6 +72,7 @@ package struct Daemon: Sendable {
                 delivery: delivery,
                 workshop: workshop,
                 registry: registry,
+                suspects: suspects,
                 notices: notices,
                 admission: admission,
                 labels: labels,
@@ -75,6 +82,9 @@ package struct Daemon: Sendable {
         }
         let stop = StopSignal()
         await labels.openRemembered(and: settings.value.labels, logger)
+        for transfer in suspects.setAside {
+            logger.error("transfer \(transfer) ran at three crashes in a row and is refused")
+        }
         tidy(await labels.labels, delivery)
 
         let peers = try await Self.listen(on: socket, group)
@@ -128,12 +138,19 @@ package struct Daemon: Sendable {
         try await group.shutdownGracefully()
     }
 
-    /// Removes what earlier transfers left and nobody will go on with.
+    /// Completes and removes what earlier transfers left, in the folders of all hosts.
     private func tidy(_ labels: Set<HostLabel>, _ delivery: Delivery) {
         for gate in [.plain] + labels.map({ Gate.host($0) }) {
             let host = settings.value.host(gate)
             guard let inbox = try? inbox.folder(for: gate, host) else { continue }
-            delivery.into(inbox, for: gate, host).removeOldViews()
+            let delivery = delivery.into(inbox, for: gate, host)
+            delivery.removeOldViews()
+            for transfer in suspects.setAside {
+                Staging.setAside(in: inbox.directory, containing: "\(transfer)-")
+            }
+            for failure in delivery.finishInterrupted() {
+                logger.error("an interrupted delivery cannot be completed yet: \(failure.name): \(failure.error)")
+            }
             Staging.removeAbandoned(in: inbox.directory, olderThan: Self.stagingLifetime)
         }
     }

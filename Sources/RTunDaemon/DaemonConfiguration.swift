@@ -8,6 +8,10 @@ package struct DaemonConfiguration: Sendable {
     package var logPath: String
     /// Name and version, told to clients.
     package var software: String
+    /// The daemon process before this one has crashed.
+    package var followsCrash = false
+    /// One thread for each pool: for tests that count system calls.
+    package var isSingleThreaded = false
 
     package init(socketPath: String, controlPath: String, inboxPath: String, logPath: String, software: String) {
         self.socketPath = socketPath

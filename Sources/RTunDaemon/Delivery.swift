@@ -17,10 +17,15 @@ package struct Delivery: Sendable {
     private var viewTypes = ViewType.allowedByDefault
     /// The key that governs them.
     private var viewSetting: String?
+    let shelf: ReceiptShelf
+    let workshop: Workshop
+    private let turns = Turns()
 
-    package init(inbox: Inbox, opener: Opener) {
+    package init(inbox: Inbox, opener: Opener, shelf: ReceiptShelf, workshop: Workshop) {
         self.inbox = inbox
         self.opener = opener
+        self.shelf = shelf
+        self.workshop = workshop
     }
 
     /// The same for the folder and the settings of one host.
@@ -32,30 +37,119 @@ package struct Delivery: Sendable {
         return delivery
     }
 
-    /// Publishes a send below the inbox and writes its receipt; missing folders of its destination are made now.
+    /// Publishes a send below the inbox and writes its receipts; missing folders of its destination are made now.
+    ///
+    /// From the moment that its plan is durable it is completed by the next daemon if this one dies.
     package func deliver(
         _ index: ArchiveIndex,
         _ staging: Staging,
-        to destination: [EntryName],
+        as head: PublicationHead,
         recall: Recall?
+    ) async throws -> Committed {
+        try await inTurn(of: head.source) {
+            do { try inbox.checkInPlace() } catch { throw TransferError.local(.unusableFolder) }
+            let names = recall?.names ?? NamePlan(inbox: inbox.directory, destination: head.destination)
+            let folder = try openDestination(head.destination)
+            var publication = Publication(index, from: staging, to: folder, book: recall?.book, names: names)
+            try publication.plan(head)
+            return try complete(publication, head, recall?.book)
+        }
+    }
+
+    /// Completes publications that a daemon before this one has begun, of all sources.
+    ///
+    /// Returns what could not be completed, and why; it is tried again before its source's next send.
+    package func finishInterrupted() -> [(name: String, error: any Error)] {
+        var failures: [(name: String, error: any Error)] = []
+        finishInterrupted(prefix: "") { failures.append(($0, $1)) }
+        return failures
+    }
+
+    /// Completes publications of one source before its next send; throws where the disk does not let it.
+    package func finishInterrupted(of memory: SourceMemory) async throws {
+        try await inTurn(of: memory.name) {
+            var failure: (any Error)?
+            finishInterrupted(prefix: memory.stagingPrefix) { failure = failure ?? $1 }
+            if let failure { throw failure }
+        }
+    }
+
+    private func finishInterrupted(prefix: String, failed: (String, any Error) -> Void) {
+        let found = Staging.interrupted(in: inbox.directory, prefix: prefix) { failed($0, $1) }
+        for interrupted in found {
+            do {
+                let head = interrupted.head
+                let folder = try openDestination(head.destination)
+                let names = NamePlan(inbox: inbox.directory, destination: head.destination)
+                let book = head.source.isEmpty ? nil : try shelf.book(of: head.source, in: inbox.directory)
+                try book?.load()
+                let publication = Publication(
+                    interrupted.index,
+                    from: interrupted.staging,
+                    to: folder,
+                    book: book,
+                    names: names
+                )
+                _ = try complete(publication, head, book)
+                try interrupted.staging.remove()
+            } catch StagingError.changedMeanwhile {
+                // The user has taken something away meanwhile: what was left is published.
+            } catch {
+                failed(interrupted.staging.name, error)
+            }
+        }
+    }
+
+    private func inTurn<Value: Sendable>(
+        of source: String,
+        _ body: @escaping @Sendable () throws -> Value
+    ) async throws -> Value {
+        // Without a name there are no receipts to wait for.
+        guard !source.isEmpty else { return try await workshop.run(body) }
+        await turns.take(source)
+        let result: Result<Value, any Error>
+        do { result = .success(try await workshop.run(body)) } catch { result = .failure(error) }
+        await turns.leave(source)
+        return try result.get()
+    }
+
+    /// Plan → steps → folders synced → receipts and the answer, synced.
+    private func complete(
+        _ publication: Publication,
+        _ head: PublicationHead,
+        _ book: ReceiptBook?
     ) throws -> Committed {
-        do { try inbox.checkInPlace() } catch { throw TransferError.local(.unusableFolder) }
-        let folder = try openDestination(destination)
-        let names = NamePlan(inbox: inbox.directory, destination: destination)
-        var publication = Publication(index, from: staging, to: folder, recall: recall, names: names)
-        try publication.publish()
-        if var book = recall?.book { try book.append(try publication.receipts()) }
+        var publication = publication
+        try publication.carryOut()
         var committed = Committed()
-        committed.names = publication.topLevelNames.map { $0.isEmpty ? "" : names.prefix + $0 }
-        for entry in index.entries where !entry.isVoid && (entry.kind == .file || entry.kind == .hardLink) {
+        committed.names = publication.topLevelNames.map { $0.isEmpty ? "" : publication.names.prefix + $0 }
+        for entry in publication.index.entries
+        where !entry.isVoid && (entry.kind == .file || entry.kind == .hardLink) {
             committed.files += 1
             committed.bytes += UInt64(entry.size ?? 0)
+        }
+        if let book {
+            let writer = try book.write()
+            try publication.writeReceipts(to: writer, book: book)
+            try writer.finish(
+                publication.isWhole
+                    ? FinishedTransfer(transfer: head.transfer, secret: head.secret, answer: committed.kept) : nil
+            )
+        }
+        guard publication.isWhole else {
+            try publication.staging.remove()
+            throw StagingError.changedMeanwhile(path: committed.names.first { !$0.isEmpty } ?? "a folder")
         }
         return committed
     }
 
     /// Opens what may be opened and saves the rest to the inbox.
-    package func view(_ index: ArchiveIndex, _ staging: Staging, recall: Recall?) async throws -> Committed {
+    package func view(
+        _ index: ArchiveIndex,
+        _ staging: Staging,
+        as head: PublicationHead,
+        recall: Recall?
+    ) async throws -> Committed {
         let tops = index.entries.indices.filter { index.entries[$0].parent < 0 && !index.entries[$0].isVoid }
         guard tops.count == 1, index.entries[tops[0]].kind == .file else {
             throw TransferError.local(Abort(.policy, "one file at a time can be viewed"))
@@ -63,7 +157,7 @@ package struct Delivery: Sendable {
         let name = index.entries[tops[0]].name.text
         switch try verdict(on: name, in: staging) {
         case .saveOnly(let reason):
-            var committed = try deliver(index, staging, to: [], recall: recall)
+            var committed = try await deliver(index, staging, as: head, recall: recall)
             committed.reason = reason.description
             if case .notAllowed = reason { committed.setting = viewSetting }
             return committed
@@ -79,7 +173,7 @@ package struct Delivery: Sendable {
                 index,
                 from: staging,
                 to: folder,
-                recall: nil,
+                book: nil,
                 names: NamePlan(inbox: folder, destination: [])
             )
             try publication.publish { _ in made }

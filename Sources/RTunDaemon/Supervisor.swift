@@ -30,14 +30,16 @@ package struct Supervisor: Sendable {
             case .alreadyRunning: "the daemon is already running; stop it with: rtun server --stop"
             case .socketInUse(let path): "another program listens at \(path)"
             case .openFolder(let path):
-                "the folder of \(path) must be yours, no symlink, and nobody else's to write: whoever can put a socket there \
-                gets what is meant for you"
+                "the folder of \(path) must be yours, no symlink, and nobody else's to write: "
+                    + "whoever can put a socket there gets what is meant for you"
             case .keepsDying: "the daemon died five times in a minute; the log says why"
             case .died: "the daemon ended before it listened; the log says why"
             }
         }
     }
 
+    /// What a daemon process is told that follows one that has crashed.
+    package static let afterCrash = "--after-crash"
     private static let deathLimit = 5
     private static let deathWindow: Duration = .seconds(60)
 
@@ -99,7 +101,9 @@ package struct Supervisor: Sendable {
 
     private enum Ending {
         case stopped
-        case died
+        case killed
+        /// It died by a fault of its own.
+        case crashed
         case neverListened
     }
 
@@ -113,11 +117,13 @@ package struct Supervisor: Sendable {
     ) async throws {
         var deaths: [Duration] = []
         var hasListened = false
+        var afterCrash: [String] = []
         while true {
             let announce: @Sendable () -> Void = hasListened ? { @Sendable in } : listening
-            let ending = try await serve(sockets, arguments, pool, current, announce)
+            let ending = try await serve(sockets, arguments + afterCrash, pool, current, announce)
+            afterCrash = ending == .crashed ? [Self.afterCrash] : []
             if ending == .stopped || current.isToldToStop { return }
-            guard ending == .died || hasListened else { throw Fault.died }
+            guard ending != .neverListened || hasListened else { throw Fault.died }
             hasListened = true
             let now = ProcessContext.monotonicNow
             deaths = deaths.filter { now - $0 < Self.deathWindow } + [now]
@@ -157,7 +163,10 @@ package struct Supervisor: Sendable {
             return ending
         }
         if ending == .exited(0) { return .stopped }
-        return isListening ? .died : .neverListened
+        guard isListening else { return .neverListened }
+        // Killed from outside, by a user or for want of memory, says nothing about what it was doing.
+        if case .signalled(9) = ending { return .killed }
+        return .crashed
     }
 }
 

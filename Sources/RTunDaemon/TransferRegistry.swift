@@ -3,56 +3,120 @@
 private import Codecs
 package import Transfer
 
-/// The transfers that are running, so that data connections find theirs.
+/// The transfers that are running or wait for their next link, so that connections find theirs.
 package actor TransferRegistry {
-    private struct Running {
-        let receiver: Receiver
-        let epoch: UInt64
+    /// Transfers that may wait for their next link at once.
+    private static let suspendedLimit = 8
+    /// How long one waits for it, the laptop's sleep not counted.
+    private static let suspendedTime: Duration = .seconds(900)
+
+    private struct Entry {
+        let transfer: IncomingTransfer
+        /// Names the control connection; nil while there is none.
+        var epoch: UInt64?
         /// Only the digest is kept of the secret.
         let secret: Digest
+        /// Ends a transfer whose next link does not come.
+        var expiry: Task<Void, Never>?
     }
 
-    private var running: [TransferID: Running] = [:]
+    private var entries: [TransferID: Entry] = [:]
+    private var waiting: [CheckedContinuation<Void, Never>] = []
     private var nextEpoch: UInt64 = .random(in: 1...(1 << 32))
 
     package init() {}
 
-    package var count: Int { running.count }
+    /// Transfers that have a link.
+    package var count: Int { entries.values.count { $0.epoch != nil } }
 
-    /// Registers a transfer and names its control connection; nil where the id is taken.
-    package func add(_ receiver: Receiver, for request: OpenRequest) throws -> UInt64? {
-        guard running[request.transfer] == nil else { return nil }
+    /// The suspended transfer that the request goes on with, from now on no longer suspended; nil where there is none.
+    ///
+    /// One that runs loses its link first: its sender is here. A wrong secret finds nothing.
+    package func takeSuspended(for request: OpenRequest) async throws -> IncomingTransfer? {
+        let secret = try Digest(ofSecret: request.secret)
+        while let entry = entries[request.transfer], entry.secret == secret {
+            if entry.epoch == nil {
+                remove(request.transfer)
+                return entry.transfer
+            }
+            await entry.transfer.receiver.loseLink()
+            await withCheckedContinuation { waiting.append($0) }
+        }
+        return nil
+    }
+
+    /// Ends suspended transfers that another request goes on with.
+    package func endSuspended(succeededBy request: OpenRequest, of source: String?) {
+        for (id, entry) in entries where entry.epoch == nil && entry.transfer.isSucceeded(by: request, of: source) {
+            entry.transfer.letGo()
+            remove(id)
+        }
+    }
+
+    /// Registers a transfer that has a link, and names its control connection; nil where the id is taken.
+    package func add(_ transfer: IncomingTransfer) throws -> UInt64? {
+        let id = transfer.request.transfer
+        guard entries[id] == nil else { return nil }
         nextEpoch += 1
-        running[request.transfer] = Running(
-            receiver: receiver,
+        entries[id] = Entry(
+            transfer: transfer,
             epoch: nextEpoch,
-            secret: try Digest(ofSecret: request.secret)
+            secret: try Digest(ofSecret: transfer.request.secret)
         )
         return nextEpoch
     }
 
-    package func remove(_ transfer: TransferID) {
-        running[transfer] = nil
+    /// Keeps a transfer that has lost its link until its sender comes again, or has not for too long.
+    package func suspend(_ id: TransferID) {
+        guard entries.values.count(where: { $0.epoch == nil }) < Self.suspendedLimit else { return end(id) }
+        entries[id]?.epoch = nil
+        entries[id]?.expiry = Task {
+            do { try await Task.sleep(for: Self.suspendedTime, clock: .suspending) } catch { return }
+            self.expire(id)
+        }
+        wake()
+    }
+
+    package func remove(_ id: TransferID) {
+        entries.removeValue(forKey: id)?.expiry?.cancel()
+        wake()
     }
 
     /// The transfer that a data connection may join; nil for every wrong id, secret or epoch alike.
     package func receiver(for request: AttachRequest) throws -> Receiver? {
         let secret = try Digest(ofSecret: request.secret)
-        guard let found = running[request.transfer], found.epoch == request.epoch, found.secret == secret else {
+        guard let found = entries[request.transfer], found.epoch == request.epoch, found.secret == secret else {
             return nil
         }
-        return found.receiver
+        return found.transfer.receiver
     }
 
     /// Ends all transfers; their senders are told why.
     package func stopAll(_ abort: Abort) async {
-        for entry in running.values { await entry.receiver.stop(abort) }
+        for entry in entries.values { await entry.transfer.receiver.stop(abort) }
+    }
+
+    private func expire(_ id: TransferID) {
+        guard entries[id]?.epoch == nil else { return }
+        end(id)
+    }
+
+    /// Ends a suspended transfer: what is durable stays for a later one.
+    private func end(_ id: TransferID) {
+        entries[id]?.transfer.letGo()
+        remove(id)
+    }
+
+    private func wake() {
+        let woken = waiting
+        waiting = []
+        for continuation in woken { continuation.resume() }
     }
 }
 
 extension Digest {
     /// Comparing digests tells nothing about the secrets, whatever time it takes.
-    fileprivate init(ofSecret secret: [UInt8]) throws {
+    init(ofSecret secret: [UInt8]) throws {
         var digester = try Digester()
         self = try unsafe secret.withUnsafeBytes { try digester.digest($0.bytes) }
     }

@@ -32,3 +32,8 @@ package struct Abort: Error, Sendable, Hashable {
         self.setting = setting
     }
 }
+
+extension Abort {
+    /// Files changed when nothing could be announced any more.
+    static let sourceChanged = Abort(.interrupted, "files changed while the send was being finished; send again")
+}

@@ -34,7 +34,11 @@ package struct DaemonConnection: Sendable {
         let timer = connection.deadline(in: seconds)
         defer { timer.cancel() }
         do {
-            return try await shakeHands(on: connection, address, hello: hello, request: request)
+            return try await withTaskCancellationHandler {
+                try await shakeHands(on: connection, address, hello: hello, request: request)
+            } onCancel: {
+                connection.close()
+            }
         } catch {
             connection.close()
             if case TransferError.linkLost = error { throw TransferError.noAnswer }

@@ -16,7 +16,7 @@ extension Message {
             )
         case .have: self = .have(Have(answered: try reader.u64(), ranges: try reader.ranges()))
         case .durable: self = .durable(try reader.ranges())
-        case .received: self = .received(try reader.u64())
+        case .received: self = .received(Received(bytes: try reader.u64(), records: try reader.u64()))
         case .heartbeat: self = .heartbeat
         case .records, .frame: throw FormatError("a message that has a decoder of its own")
         case .hello, .welcome, .refused, .abort, .notify, .notified, .open, .opened, .attach, .attached, .reject,
@@ -42,14 +42,7 @@ extension Message {
             )
         case .notified: .notified(NotifyOutcome(rawValue: try fields.number(1) ?? 0) ?? .notShown)
         case .open: .open(try OpenRequest(fields))
-        case .opened:
-            .opened(
-                Opened(
-                    epoch: try Fields.require(fields.number(1), "epoch"),
-                    credit: try Fields.require(fields.number(2), "credit"),
-                    channels: try Fields.require(fields.number(3), "channels")
-                )
-            )
+        case .opened: .opened(try Opened(fields))
         case .attach:
             .attach(
                 AttachRequest(
@@ -146,6 +139,19 @@ extension OpenRequest {
             purpose: purpose,
             destination: destination
         )
+    }
+}
+
+extension Opened {
+    init(_ fields: Fields) throws(FormatError) {
+        self.init(
+            epoch: try Fields.require(fields.number(1), "epoch"),
+            credit: try Fields.require(fields.number(2), "credit"),
+            channels: try Fields.require(fields.number(3), "channels")
+        )
+        if let records = try fields.number(4), let chunks = try fields.number(5) {
+            taken = Taken(records: records, chunks: chunks)
+        }
     }
 }
 

@@ -74,6 +74,10 @@ extension Message {
             fields.set(1, number: opened.epoch)
             fields.set(2, number: opened.credit)
             fields.set(3, number: opened.channels)
+            if let taken = opened.taken {
+                fields.set(4, number: taken.records)
+                fields.set(5, number: taken.chunks)
+            }
         case .attach(let attach):
             fields.set(1, bytes: attach.transfer.bytes)
             fields.set(2, bytes: attach.secret)
@@ -98,7 +102,9 @@ extension Message {
             body.append(u64: have.answered)
             body.append(ranges: have.ranges)
         case .durable(let ranges): body.append(ranges: ranges)
-        case .received(let count): body.append(u64: count)
+        case .received(let received):
+            body.append(u64: received.bytes)
+            body.append(u64: received.records)
         case .attached, .heartbeat: break
         }
         fields.encode(to: &body)

@@ -18,7 +18,7 @@ package enum Message: Sendable, Hashable {
     case attached
     case commit(Commit)
     case have(Have)
-    case received(UInt64)
+    case received(Received)
     case durable([ClosedRange<UInt64>])
     case reject(Rejection)
     case committed(Committed)
@@ -155,11 +155,38 @@ package struct Opened: Sendable, Hashable {
     /// Bytes.
     package var credit: UInt64
     package var channels: UInt64
+    /// What the daemon has of a transfer that goes on; nil where it begins.
+    package var taken: Taken?
 
-    package init(epoch: UInt64, credit: UInt64, channels: UInt64) {
+    /// Records that were taken, and chunks that they list.
+    package struct Taken: Sendable, Hashable {
+        package var records: UInt64
+        package var chunks: UInt64
+
+        package init(records: UInt64, chunks: UInt64) {
+            self.records = records
+            self.chunks = chunks
+        }
+    }
+
+    package init(epoch: UInt64, credit: UInt64, channels: UInt64, taken: Taken? = nil) {
         self.epoch = epoch
         self.credit = credit
         self.channels = channels
+        self.taken = taken
+    }
+}
+
+/// RECEIVED: how far the receiver has read.
+package struct Received: Sendable, Hashable {
+    /// Bytes on all connections of the epoch, behind their handshakes.
+    package var bytes: UInt64
+    /// Records of the transfer that were taken.
+    package var records: UInt64
+
+    package init(bytes: UInt64, records: UInt64) {
+        self.bytes = bytes
+        self.records = records
     }
 }
 

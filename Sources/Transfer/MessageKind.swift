@@ -34,7 +34,7 @@ package enum MessageKind: UInt8, Sendable, CaseIterable {
         case .frame: (4 << 20) + (64 << 10)
         case .commit: 48
         case .have, .durable, .committed: 64 << 10
-        case .received: 8
+        case .received: 16
         case .heartbeat: 0
         }
     }

@@ -9,15 +9,29 @@ private import NIOPosix
 /// The receiving end of one transfer: carries out what `ReceiverStateMachine` decides.
 ///
 /// Frames may be handed in by any number of connections at once; records come from the control connection alone.
-/// Whatever fails, fails the transfer: every wait ends, and `run` throws the first cause.
+/// A link that breaks suspends the transfer, and the next one goes on where it stood; whatever else fails, fails the
+/// transfer: every wait ends, and `run` throws the first cause.
 package actor Receiver {
     /// Gives what is complete its final names; called once, when everything is verified and synced.
     package typealias Publish = @Sendable (ArchiveIndex, Staging, Recall?) async throws -> Committed
 
+    /// How a link ended.
+    package enum Outcome: Sendable {
+        case committed(Committed)
+        /// The link broke; everything that arrived is durable, and `beginEpoch` goes on.
+        case suspended
+    }
+
+    /// The connections of one epoch.
+    private final class Link: Sendable {
+        let control: SocketConnection
+        let received = ReceivedCount()
+
+        init(_ control: SocketConnection) { self.control = control }
+    }
+
     private let staging: Staging
     private let workshop: Workshop
-    private let control: SocketConnection
-    private let received: ReceivedCount
     private let publish: Publish
     private var machine: ReceiverStateMachine
     /// What the same source delivered before; nil where nothing is known of it.
@@ -32,17 +46,25 @@ package actor Receiver {
     private var waiting: [CheckedContinuation<Void, Never>] = []
     private var firstVerified: NIODeadline?
     private var isSyncDue = false
-    private var reportedBytes: UInt64 = 0
+    private var isSyncing = false
+    private var isPublishing = false
+    private var isFinished = false
+    /// No task of the transfer runs.
+    private var isSuspended = false
+    /// Nil while it is broken.
+    private var link: Link?
+    private var reported = Received(bytes: 0, records: 0)
     private var lastHeard = NIODeadline.now()
     private var lastSpoken = NIODeadline.now()
     private var dataConnections: [SocketConnection] = []
-    private var isFinished = false
+    /// A data connection has joined this link.
+    private var hasBranched = false
+    /// Pieces of work on the staging folder that are under way.
+    private var jobs = 0
 
     package init(
         staging: Staging,
         workshop: Workshop,
-        control: SocketConnection,
-        received: ReceivedCount,
         recall: Recall?,
         answersOffers: Bool,
         space: (any SpaceReservation)? = nil,
@@ -50,8 +72,6 @@ package actor Receiver {
     ) throws {
         self.staging = staging
         self.workshop = workshop
-        self.control = control
-        self.received = received
         self.publish = publish
         self.recall = recall
         self.answersOffers = answersOffers
@@ -63,71 +83,112 @@ package actor Receiver {
 
     // MARK: - Running
 
-    /// Serves the control connection until everything is published, and returns what the sender was told.
-    package nonisolated func run(_ stream: MessageStream) async throws -> Committed {
-        try await withThrowingTaskGroup(of: Committed?.self) { group in
+    /// Serves the control connection until everything is published or the link breaks.
+    ///
+    /// `beginning` is what a transfer that goes on tells first.
+    package nonisolated func run(_ stream: MessageStream, beginning: Have? = nil) async throws -> Outcome {
+        let link = Link(stream.connection)
+        await begin(link)
+        return try await withThrowingTaskGroup(of: Outcome?.self) { group in
             group.addTask {
-                try await self.readControl(stream)
-                return nil
+                do {
+                    if let beginning { try await self.say(beginning) }
+                    try await self.serve(link, stream)
+                    return nil
+                } catch let error as TransferError where error.breaksLink {
+                    return try await self.suspend(link)
+                }
             }
             group.addTask {
                 try await self.syncWhenDue()
                 return nil
             }
-            group.addTask {
-                try await self.tick()
-                return nil
-            }
-            group.addTask { try await self.publishWhenComplete() }
+            group.addTask { .committed(try await self.publishWhenComplete()) }
             do {
                 while let result = try await group.next() {
-                    guard let committed = result else { continue }
-                    await finish()
+                    guard let outcome = result else { continue }
+                    if case .committed = outcome {
+                        await finish()
+                        // The peer closes first; one that does not is closed.
+                        _ = link.control.deadline(in: TransferLimits.farewellSeconds)
+                    }
                     group.cancelAll()
-                    // The peer closes first; one that does not is closed.
-                    _ = control.deadline(in: TransferLimits.farewellSeconds)
-                    return committed
+                    return outcome
                 }
                 throw TransferError.linkLost
             } catch {
                 let cause = await fail(error)
                 group.cancelAll()
-                if let abort = Self.abort(for: cause) { await control.close(after: .abort(abort)) }
-                control.close()
+                if let abort = Self.abort(for: cause) { await link.control.close(after: .abort(abort)) }
+                link.control.close()
                 throw cause
             }
         }
     }
 
-    /// Serves a data connection until it ends; the transfer's failure ends it too.
+    private nonisolated func serve(_ link: Link, _ stream: MessageStream) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await self.readControl(stream, link) }
+            group.addTask { try await self.tick(link) }
+            defer { group.cancelAll() }
+            do {
+                // The reader returns when everything is published.
+                try await group.next()
+            } catch {
+                if case TransferError.silence = error, let abort = TransferError.silence.abort {
+                    await link.control.close(after: .abort(abort))
+                }
+                if (error as? TransferError)?.breaksLink == true { link.control.close() }
+                throw error
+            }
+        }
+    }
+
+    /// Serves a data connection until it ends; a failure of the transfer ends it too.
     package nonisolated func serve(_ stream: MessageStream) async throws {
-        guard await join(stream.connection) else { return }
+        guard let link = await join(stream.connection) else { return }
         var stream = stream
-        stream.received = received
+        stream.received = link.received
         do {
             while let message = try await stream.nextMessage() {
                 guard message.kind == .frame else {
                     if message.kind == .heartbeat { continue }
                     throw TransferError.malformed(FormatError("only frames travel on a data connection"))
                 }
-                try await take(frame: message.body)
+                try await take(frame: message.body, link)
                 stream.recycle(message)
             }
             await leave(stream.connection)
+        } catch let error as TransferError where error.breaksLink {
+            // What it swallowed is sent again on the next link.
+            link.control.close()
         } catch {
             _ = await fail(error)
             throw error
         }
     }
 
-    /// Ends the transfer from outside: the daemon stops, or the sender came anew.
+    /// Ends the transfer from outside: the daemon stops.
     package func stop(_ abort: Abort) {
         _ = fail(TransferError.local(abort))
     }
 
-    private nonisolated func readControl(_ stream: MessageStream) async throws {
+    /// Breaks the link from outside: its sender came anew.
+    package func loseLink() {
+        link?.control.close()
+    }
+
+    /// Begins anew for the next link of a suspended transfer: what its sender is told of what is here.
+    package func beginEpoch() -> (taken: Opened.Taken, have: Have) {
+        isSuspended = false
+        isSyncDue = false
+        let have = machine.beginEpoch()
+        return (Opened.Taken(records: machine.index.recordCount, chunks: have.answered), have)
+    }
+
+    private nonisolated func readControl(_ stream: MessageStream, _ link: Link) async throws {
         var stream = stream
-        stream.received = received
+        stream.received = link.received
         var isCommitted = false
         while let message = try await stream.nextMessage() {
             if isCommitted, message.kind != .heartbeat, message.kind != .abort {
@@ -136,7 +197,7 @@ package actor Receiver {
             isCommitted = message.kind == .commit || isCommitted
             switch message.kind {
             case .records: try await take(records: message.body)
-            case .frame: try await take(frame: message.body)
+            case .frame: try await take(frame: message.body, link)
             case .heartbeat: break
             case .commit, .abort:
                 switch try message.decoded() {
@@ -150,13 +211,36 @@ package actor Receiver {
         guard await isFinished else { throw TransferError.linkLost }
     }
 
-    private func join(_ connection: SocketConnection) -> Bool {
-        guard failure == nil, !isFinished else {
+    private func begin(_ next: Link) {
+        link = next
+        hasBranched = false
+        reported.bytes = 0
+        lastHeard = .now()
+        lastSpoken = .now()
+    }
+
+    /// Ends a link: frames that are being written are finished and synced, others forgotten.
+    ///
+    /// Returns nil where the transfer ends by itself: everything was here, and is published.
+    private func suspend(_ broken: Link) async throws -> Outcome? {
+        if link === broken { link = nil }
+        endConnections()
+        isSyncDue = true
+        try await wait { !self.machine.isWriting && !self.machine.hasVerified && !self.isSyncing }
+        guard !isPublishing, !machine.isReadyToPublish else { return nil }
+        isSuspended = true
+        wake()
+        return .suspended
+    }
+
+    private func join(_ connection: SocketConnection) -> Link? {
+        guard let link, failure == nil, !isFinished else {
             connection.close()
-            return false
+            return nil
         }
         dataConnections.append(connection)
-        return true
+        hasBranched = true
+        return link
     }
 
     private func leave(_ connection: SocketConnection) {
@@ -164,10 +248,17 @@ package actor Receiver {
         checkThatFramesCanCome()
     }
 
-    /// Behind COMMIT frames come on data connections alone; when the last of them has ended, none is missing.
+    /// Behind COMMIT frames come on data connections alone.
+    ///
+    /// Where the last of them has ended it may have swallowed some, which come on the next link; without any there is
+    /// nothing under way.
     private func checkThatFramesCanCome() {
         guard machine.hasCommit, dataConnections.isEmpty, machine.isMissingFrames else { return }
-        _ = fail(TransferError.malformed(FormatError("frames that COMMIT counts never came")))
+        if hasBranched {
+            link?.control.close()
+        } else {
+            _ = fail(TransferError.malformed(FormatError("frames that COMMIT counts never came")))
+        }
     }
 
     /// Data connections that are attached.
@@ -194,6 +285,9 @@ package actor Receiver {
         let staging = staging
         // Of what may be there already, only the answer tells how much will be written.
         let space = answersOffers ? nil : space
+
+        jobs += 1
+        defer { endJob() }
         let refusals = try await workshop.run {
             try space?.reserve(listed)
             try bytes.withSpan { (span: RawSpan) throws(StagingError) in try staging.keep(records: span) }
@@ -212,6 +306,8 @@ package actor Receiver {
         guard let memory = recall, let bench = await workshop.benches.take() else {
             throw TransferError.local(.stopping)
         }
+        jobs += 1
+        defer { endJob() }
         let (staging, space) = (staging, space)
         let result: (recall: Recall, answer: Recall.Answer)
         do {
@@ -237,17 +333,22 @@ package actor Receiver {
         recall = result.recall
         let have = machine.take(result.answer)
         if machine.hasVerified { firstVerified = firstVerified ?? .now() }
-        // A message holds 5,000 ranges; more are cut over several, the last one carrying what is answered.
+        try await say(have)
+    }
+
+    /// A message holds 5,000 ranges; more are cut over several, the last one carrying what is answered.
+    private func say(_ have: Have) async throws {
+        guard have.answered > 0 else { return }
         var ranges = have.ranges[...]
         while ranges.count > 5_000 {
             let part = Array(ranges.prefix(5_000))
             ranges = ranges.dropFirst(5_000)
-            try await control.send(.have(Have(answered: (part.last?.upperBound ?? 0) + 1, ranges: part)))
+            await say(.have(Have(answered: (part.last?.upperBound ?? 0) + 1, ranges: part)))
         }
-        try await control.send(.have(Have(answered: have.answered, ranges: Array(ranges))))
+        await say(.have(Have(answered: have.answered, ranges: Array(ranges))))
     }
 
-    private func take(frame body: ByteBuffer) async throws {
+    private func take(frame body: ByteBuffer, _ link: Link) async throws {
         var payload = body
         let header = try body.withReadableSpan { (span: RawSpan) throws(FormatError) in
             var reader = ByteReader(span)
@@ -256,11 +357,15 @@ package actor Receiver {
         payload.moveReaderIndex(forwardBy: FrameHeader.byteCount(runs: header.runs.count))
         var begun: [ChunkTarget]?
         try await wait {
+            // Records that it waits for come on its own link or never.
+            guard self.link === link else { return true }
             begun = try self.machine.begin(header)
             return begun != nil
         }
         guard let targets = begun else { return }
         guard let bench = await workshop.benches.take() else { throw TransferError.local(.stopping) }
+        jobs += 1
+        defer { endJob() }
         let job = FrameJob(staging: staging, codec: header.codec, payload: payload, targets: targets)
         let refusals: [Staging.Refusal]
         do {
@@ -293,7 +398,7 @@ package actor Receiver {
                 cause: refusal.cause,
                 path: machine.index.path(of: refusal.entry)
             )
-            try await control.send(.reject(rejection))
+            await say(.reject(rejection))
         }
     }
 
@@ -311,17 +416,30 @@ package actor Receiver {
     private func sync() async throws {
         let bytes = machine.verifiedBytes
         let (frames, chunks) = machine.takeVerified()
+        isSyncing = true
         firstVerified = nil
         isSyncDue = machine.hasCommit
         let staging = staging
+        jobs += 1
+        defer { endJob() }
         try await workshop.serial.runIfActive {
             try staging.synchronize()
             try staging.journal(chunks)
         }
         let ranges = machine.markDurable(frames, bytes: bytes)
-        lastSpoken = .now()
-        if !ranges.isEmpty { try await control.send(.durable(ranges)) }
+        isSyncing = false
         wake()
+        if !ranges.isEmpty { await say(.durable(ranges)) }
+    }
+
+    private func endJob() {
+        jobs -= 1
+        wake()
+    }
+
+    /// After a failure: waits until nothing writes to the staging folder any more.
+    package func settle() async {
+        while jobs > 0 { await withCheckedContinuation { waiting.append($0) } }
     }
 
     /// After a failure: what is verified is journalled, so that the next attempt need not hash it again.
@@ -341,6 +459,7 @@ package actor Receiver {
 
     private func publishWhenComplete() async throws -> Committed {
         try await wait { self.machine.isReadyToPublish }
+        isPublishing = true
         try machine.checkComplete(manifest: try manifest.finish())
         let staging = staging
         let index = machine.index
@@ -355,28 +474,24 @@ package actor Receiver {
         } catch {
             // It is collected when it has expired.
         }
-        try await control.send(.committed(committed))
+        await say(.committed(committed))
         return committed
     }
 
     // MARK: - Time
 
     /// Every 100 ms: RECEIVED, heartbeats, the delay of a sync, and silence.
-    private func tick() async throws {
+    private func tick(_ link: Link) async throws {
         while true {
             try await Task.sleep(for: .milliseconds(TransferLimits.receivedInterval), clock: .suspending)
             let now = NIODeadline.now()
-            let bytes = received.bytes
-            if bytes != reportedBytes {
-                reportedBytes = bytes
+            let received = Received(bytes: link.received.bytes, records: machine.index.recordCount)
+            if received != reported {
+                reported = received
                 lastHeard = now
-                lastSpoken = now
-                try await control.send(.received(bytes))
+                await say(.received(received))
             }
-            if now - lastSpoken >= .seconds(TransferLimits.heartbeatSeconds) {
-                lastSpoken = now
-                try await control.send(.heartbeat)
-            }
+            if now - lastSpoken >= .seconds(TransferLimits.heartbeatSeconds) { await say(.heartbeat) }
             if now - lastHeard >= .seconds(TransferLimits.idleSeconds) { throw TransferError.silence }
             if let firstVerified, now - firstVerified >= .milliseconds(Int64(TransferLimits.commitDelay)) {
                 isSyncDue = true
@@ -385,12 +500,20 @@ package actor Receiver {
         }
     }
 
+    /// Says it on the link that is there; one that breaks is noticed by its reader.
+    private func say(_ message: Message) async {
+        guard let control = link?.control else { return }
+        lastSpoken = .now()
+        do { try await control.send(message) } catch { control.close() }
+    }
+
     // MARK: - Waiting and failing
 
     /// Waits until the condition holds; it is asked again after every change.
     private func wait(until condition: () throws -> Bool) async throws {
         while true {
             if let failure { throw failure }
+            if isSuspended { throw CancellationError() }
             if try condition() { return }
             await withCheckedContinuation { waiting.append($0) }
         }

@@ -88,6 +88,7 @@ package struct ReceiverStateMachine: Sendable {
     /// Ends a frame whose chunks all stand verified, but for the refused entries.
     package mutating func finish(_ frame: FrameHeader, targets: [ChunkTarget], refused: Set<Int>) {
         guard let bytes = inWork.removeValue(forKey: frame.number) else { return }
+        index.release(frame.runs)
         for entry in refused { index.refuse(entry) }
         for target in targets where !refused.contains(target.entry) {
             if case .drop = target.role { continue }
@@ -101,6 +102,25 @@ package struct ReceiverStateMachine: Sendable {
 
     package mutating func refuse(_ entry: Int) {
         index.refuse(entry)
+    }
+
+    /// Forgets the frames of a link that broke, and COMMIT; nothing may be in work or wait for a sync.
+    ///
+    /// Returns what the sender is told: all ordinals whose bytes are not wanted.
+    package mutating func beginEpoch() -> Have {
+        precondition(inWork.isEmpty && !hasVerified, "a link is followed by the next when its frames are settled")
+        index.reclaim()
+        seenFrames = []
+        finishedFrames = 0
+        highestFrame = nil
+        outstanding = 0
+        commit = nil
+        return Have(answered: index.listedChunks, ranges: index.settledChunks)
+    }
+
+    /// Forgets a frame that could not be written.
+    package mutating func abandon(_ frame: FrameHeader) {
+        inWork[frame.number] = nil
     }
 
     /// True while a frame is being written: RETRACT waits for that.

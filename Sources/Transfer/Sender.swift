@@ -3,7 +3,7 @@
 package import Archive
 package import Codecs
 private import Descriptors
-private import NIOCore
+import NIOCore
 private import NIOPosix
 
 /// How far a send is, for whoever shows it.
@@ -28,78 +28,110 @@ package struct SendProgress: Sendable {
 /// Plan → pack and compress (all cores) → emit in order: records on the control connection, frames to whichever
 /// connection is free. Every stage waits for the next one, so memory is bounded by the benches of the workshop, the
 /// frames that wait and one frame per connection.
+///
+/// When the link breaks the stages stand still. On a new link records and frames that did not arrive are sent again, the
+/// frames read once more from where their chunks stand, and everything goes on: nothing is scanned twice.
 package actor Sender {
-    /// Opens one more data connection; nil where the daemon wants no more.
-    package typealias Connect = @Sendable () async throws -> SocketConnection?
+    /// Finds a way to the laptop again after the error and opens the transfer there; throws to give up.
+    package typealias Relink = @Sendable (any Error) async throws -> SenderLink
 
     private struct Work: Sendable {
         let draft: EventLoopFuture<FrameDraft>
         let bench: Workbench
     }
 
-    /// A draft whose chunks were offered and are not all answered yet.
+    /// Chunks of a draft that are not all answered yet.
     private struct Offered: Sendable {
-        let draft: FrameDraft
-        let bench: Workbench
-        let firstOrdinal: UInt64
+        let chunks: [ChunkFetch.Wanted]
+        /// The bench whose slab holds bytes of them; nil where all are read when they are wanted.
+        let bench: Workbench?
     }
 
-    private let control: SocketConnection
+    private struct UnconfirmedRecords {
+        /// Records of the transfer up to the end of the message.
+        let end: UInt64
+        let message: ByteBuffer
+    }
+
+    /// Drafts that may wait for answers.
+    private static let offeredDrafts = 8
+    /// Fetches that may wait for a bench.
+    private static let waitingFetches = 8
+    /// Fetches that are worked at.
+    private static let fetchers = 2
+
+    private let firstLink: SenderLink
+    private let relink: Relink?
     private let workshop: Workshop
     private let compression: Compression
     private let channels: Int
-    private let connect: Connect
+    private let cache: FilesCacheWriter?
     private let report: @Sendable (SourceProblem) -> Void
-    private let works: BoundedQueue<Work>
     /// The daemon knows something of this source and says for every chunk whether it has it.
     private let awaitsAnswers: Bool
-    private let offers: BoundedQueue<Offered>
-    private var hasResolvedAll = false
-    private let frames = BoundedQueue<ByteBuffer>(capacity: TransferLimits.readyFrames)
+    private let works: BoundedQueue<Work>
+    private let offers = BoundedQueue<Offered>(capacity: offeredDrafts)
     /// Buffers of frames that were written, to be filled again: memory is got from the system once.
     private let spares = BoundedQueue<ByteBuffer>(capacity: TransferLimits.dataConnections)
-    private let heard = ReceivedCount()
 
     private var machine: SenderStateMachine
     private var progressNow = SendProgress()
     private var waiting: [CheckedContinuation<Void, Never>] = []
     private var failure: (any Error)?
+
+    /// Nil while it is broken.
+    private var link: SenderLink?
+    private var epoch = 0
+    /// Frames ready for the connections of this epoch.
+    private var frames = BoundedQueue<ByteBuffer>(capacity: TransferLimits.readyFrames)
     private var dataConnections: [SocketConnection] = []
-    private var emittedFrames = 0
     private var writtenFrames: UInt64 = 0
+    private var emittedFrames = 0
     private var lastSpoken = NIODeadline.now()
+    private var spokenRecords: UInt64 = 0
+    private var unconfirmed: [UnconfirmedRecords] = []
+
+    /// Planned frames whose chunks are not all sent or had.
+    private var unresolved = 0
+    private var fetches: [ChunkFetch] = []
+    private var runningFetches = 0
+    /// Entries to be taken back, and all that were.
+    private var retractions: [LostFile] = []
+    private var retracted: Set<UInt32> = []
 
     /// `channels` is how many data connections are opened once more than one frame is under way.
+    ///
+    /// Without `relink` the send ends with its first link.
     package init(
-        control: SocketConnection,
-        opened: Opened,
+        link: SenderLink,
+        relink: Relink?,
         awaitsAnswers: Bool,
         workshop: Workshop,
         compression: Compression,
         channels: Int,
-        connect: @escaping Connect,
+        cache: FilesCacheWriter? = nil,
         report: @escaping @Sendable (SourceProblem) -> Void
     ) {
-        self.control = control
+        firstLink = link
+        self.relink = relink
         self.workshop = workshop
         self.compression = compression
-        self.channels = min(channels, Int(clamping: opened.channels))
-        self.connect = connect
+        self.channels = min(channels, Int(clamping: link.opened.channels))
+        self.cache = cache
         self.report = report
         self.awaitsAnswers = awaitsAnswers
         works = BoundedQueue(capacity: workshop.benchCount)
-        offers = BoundedQueue(capacity: workshop.benchCount)
-        machine = SenderStateMachine(credit: min(opened.credit, TransferLimits.creditBytes))
+        machine = SenderStateMachine(credit: min(link.opened.credit, TransferLimits.creditBytes))
     }
 
     package var progress: SendProgress { progressNow }
 
     /// Sends everything that the planner has and returns what stands at the laptop.
     ///
-    /// Throws the first failure; a daemon that can be told is told why.
-    package nonisolated func run(_ stream: MessageStream, planner: SourcePlanner) async throws -> Committed {
+    /// Throws the first failure; a daemon that can be told is told why. `TransferForgotten` hands a link over.
+    package nonisolated func run(_ planner: SourcePlanner) async throws -> Committed {
         try await withThrowingTaskGroup(of: Committed?.self) { group in
-            group.addTask { try await self.readControl(stream) }
+            group.addTask { try await self.serveLinks() }
             group.addTask {
                 try await self.plan(planner)
                 return nil
@@ -112,18 +144,14 @@ package actor Sender {
                 try await self.resolveOffers()
                 return nil
             }
-            group.addTask {
-                try await self.writeOnControl()
-                return nil
-            }
-            for _ in 0..<channels {
+            for _ in 0..<Self.fetchers {
                 group.addTask {
-                    try await self.writeOnDataConnection()
+                    try await self.fetchWanted(planner)
                     return nil
                 }
             }
             group.addTask {
-                try await self.tick()
+                try await self.untilFailure()
                 return nil
             }
             do {
@@ -138,9 +166,10 @@ package actor Sender {
                 let cause = await fail(error)
                 planner.cancel()
                 group.cancelAll()
-                let told = (cause as? FormatError).map(TransferError.malformed) ?? cause as? TransferError
-                if let abort = told?.abort { await control.close(after: .abort(abort)) }
-                control.close()
+                if let control = await link?.control {
+                    await tell(cause, on: control)
+                    control.close()
+                }
                 throw cause
             }
         }
@@ -157,16 +186,21 @@ package actor Sender {
     private nonisolated func plan(_ planner: SourcePlanner) async throws {
         let compression = compression
         let makesPayload = !awaitsAnswers
+        let eventLoop = firstLink.control.channel.eventLoop
         while let bench = await workshop.benches.take() {
             guard let planned = try await workshop.serial.runIfActive({ planner.next(into: bench.slab) }) else {
                 _ = await workshop.benches.put(bench)
+                // What turns out not to be as it was announced is planned again.
+                try await wait { $0.unresolved == 0 && $0.hasFetchedAll }
+                if planner.hasRequeued { continue }
                 break
             }
             if let spare = await spares.takeIfAny() { bench.output = spare }
-            let draft = workshop.workers.runIfActive(eventLoop: control.channel.eventLoop) {
+            let draft = workshop.workers.runIfActive(eventLoop: eventLoop) {
                 try FrameDraft(planned, at: bench, compression: compression, makingPayload: makesPayload)
             }
             let work = Work(draft: draft, bench: bench)
+            await noteUnresolved()
             guard await works.put(work) else {
                 await abandon(work)
                 break
@@ -181,112 +215,295 @@ package actor Sender {
         var missing: Set<UInt32> = []
         var header = RecordBatches()
         header.append(.header(.standard))
-        for message in try manifest.messages(for: header) { try await speak(message) }
+        for records in try manifest.messages(for: header) { try await speak(records) }
         while let work = await works.take() {
             let draft = try await work.draft.get()
             for problem in draft.packed.problems { report(problem) }
+            for entry in draft.packed.deferred { planner.requeue(entry) }
             missing.formUnion(draft.packed.missing)
+            for records in try manifest.messages(for: await takeRetractions()) { try await speak(records) }
             try manifest.add(draft.packed.records)
-            for message in draft.records { try await speak(message) }
+            for records in draft.records { try await speak(records) }
             await count(draft.packed)
-            let firstOrdinal = chunkCount
-            chunkCount += UInt64(draft.packed.chunkLengths.count)
-            if draft.packed.rawBytes == 0 {
-                _ = await workshop.benches.put(work.bench)
-            } else if awaitsAnswers {
-                guard await offers.put(Offered(draft: draft, bench: work.bench, firstOrdinal: firstOrdinal)) else {
-                    _ = await workshop.benches.put(work.bench)
+            try await remember(draft.packed.stretches)
+            let chunks = draft.chunks(from: chunkCount)
+            chunkCount += UInt64(chunks.count)
+            let bench = work.bench
+            if awaitsAnswers, !chunks.isEmpty {
+                let holdsSlab = draft.packed.rawBytes > 0
+                if !holdsSlab { _ = await workshop.benches.put(bench) }
+                guard await offers.put(Offered(chunks: chunks, bench: holdsSlab ? bench : nil)) else {
+                    if holdsSlab { _ = await workshop.benches.put(bench) }
                     return
                 }
             } else {
-                let message = work.bench.takeOutput()
-                _ = await workshop.benches.put(work.bench)
-                try await send(draft, message, firstOrdinal: firstOrdinal)
+                let message = bench.takeOutput()
+                _ = await workshop.benches.put(bench)
+                if let payload = draft.payload { try await send(payload, message, chunks) }
+                await noteResolved()
             }
         }
         await offers.finish()
-        try await waitUntilResolved()
+        try await wait { $0.unresolved == 0 && $0.hasFetchedAll }
+        for records in try manifest.messages(for: await takeRetractions()) { try await speak(records) }
         let last = planner.finish(missing: missing)
         for problem in last.problems { report(problem) }
         await count(last)
-        for message in try manifest.messages(for: last.records) { try await speak(message) }
-        await frames.finish()
+        for records in try manifest.messages(for: last.records) { try await speak(records) }
+        if let cache { try? await workshop.run { try cache.flush() } }
         try await commit(records: manifest.recordCount, manifest: try manifest.finish())
     }
 
-    /// Sends of offered frames what the daemon does not have.
+    /// What was read is written down for later attempts; where that fails it costs them reading it again.
+    private nonisolated func remember(_ stretches: [UInt8]) async throws {
+        guard let cache, !stretches.isEmpty else { return }
+        cache.append(stretches)
+        if cache.isFull { try? await workshop.run { try cache.flush() } }
+    }
+
+    /// Sends of offered chunks those that the daemon does not have.
     private nonisolated func resolveOffers() async throws {
         let compression = compression
         while let offered = await offers.take() {
-            let bench = offered.bench
-            let had = try await answers(for: offered)
-            if had.allSatisfy({ $0 }) {
+            let had = try await answers(for: offered.chunks)
+            let wanted = zip(offered.chunks, had).filter { !$0.1 }.map(\.0)
+            if let bench = offered.bench {
+                let held = wanted.filter { $0.chunk.isInSlab }
+                if !held.isEmpty {
+                    let all = offered.chunks
+                    let payload = try await workshop.run {
+                        try bench.keep(held, of: all)
+                        return try FramePayload(
+                            rawBytes: held.reduce(0) { $0 + $1.chunk.length },
+                            runCount: held.runs.count,
+                            at: bench,
+                            compression: compression
+                        )
+                    }
+                    try await send(payload, bench.takeOutput(), held)
+                }
                 _ = await workshop.benches.put(bench)
-                continue
             }
-            let draft = try await workshop.run {
-                var draft = offered.draft
-                try draft.makePayload(leavingOut: had, at: bench, compression: compression)
-                return draft
+            for fetch in ChunkFetch.fetches(of: wanted.filter { !$0.chunk.isInSlab }) {
+                try await wait { $0.fetches.count < Self.waitingFetches }
+                await add(fetch)
             }
-            let message = bench.takeOutput()
-            _ = await workshop.benches.put(bench)
-            try await send(draft, message, firstOrdinal: offered.firstOrdinal)
+            await noteResolved()
         }
-        await markResolved()
+    }
+
+    /// Reads chunks again that are wanted after all, until the send ends.
+    private nonisolated func fetchWanted(_ planner: SourcePlanner) async throws {
+        let compression = compression
+        var bench: Workbench?
+        while true {
+            try await wait { !$0.fetches.isEmpty }
+            guard let fetch = await takeFetch() else { continue }
+            let lent = try bench ?? Workbench(compression: compression)
+            bench = lent
+            let (result, payload) = try await workshop.run {
+                let result = try fetch.read(into: lent.slab, digester: &lent.digester)
+                let payload =
+                    result.found.isEmpty
+                    ? nil
+                    : try FramePayload(
+                        rawBytes: result.rawBytes,
+                        runCount: result.found.runs.count,
+                        at: lent,
+                        compression: compression
+                    )
+                return (result, payload)
+            }
+            if let payload { try await send(payload, lent.takeOutput(), result.found) }
+            for lost in result.lost where await lose(lost) {
+                guard let entry = lost.entry else { throw TransferError.sourceGone }
+                planner.requeue(entry)
+            }
+            await endFetch()
+        }
     }
 
     private nonisolated func send(
-        _ draft: FrameDraft,
+        _ payload: FramePayload,
         _ frame: consuming ByteBuffer,
-        firstOrdinal: UInt64
+        _ chunks: [ChunkFetch.Wanted]
     ) async throws {
-        guard let payload = draft.payload else { return }
-        let number = try await nextFrame(rawBytes: payload.rawBytes)
+        let (number, queue) = try await nextFrame(of: chunks)
         var message = frame
-        draft.fillHeader(of: &message, payload, number: number, firstOrdinal: firstOrdinal)
-        _ = await frames.put(message)
+        payload.fillHeader(of: &message, number: number, runs: chunks.runs)
+        // Where the link broke meanwhile the frame is among those that are sent again.
+        _ = await queue.put(message)
+    }
+
+    // MARK: - Links
+
+    private nonisolated func serveLinks() async throws -> Committed {
+        var next = firstLink
+        while true {
+            do {
+                if let taken = next.opened.taken { next = try await resume(on: next, taken) }
+                return try await serve(next)
+            } catch {
+                next.control.close()
+                if let failure = await failure { throw failure }
+                guard let relink, (error as? TransferError)?.isInterruption == true else { throw error }
+                await breakLink()
+                next = try await relink(error)
+                guard next.opened.taken != nil else { throw TransferForgotten(link: next) }
+            }
+        }
+    }
+
+    /// Reads and writes on one link until everything is committed; throws when the link breaks.
+    private nonisolated func serve(_ link: SenderLink) async throws -> Committed {
+        let (epoch, frames) = await begin(link)
+        let heard = ReceivedCount()
+        return try await withThrowingTaskGroup(of: Committed?.self) { group in
+            group.addTask { try await self.readControl(link.stream, heard) }
+            group.addTask {
+                try await self.writeOnControl(link.control, frames, epoch)
+                return nil
+            }
+            for _ in 0..<channels {
+                group.addTask {
+                    try await self.writeOnDataConnection(link, frames, epoch)
+                    return nil
+                }
+            }
+            group.addTask {
+                try await self.tick(link.control, heard)
+                return nil
+            }
+            do {
+                while let result = try await group.next() {
+                    guard let committed = result else { continue }
+                    group.cancelAll()
+                    await breakLink()
+                    return committed
+                }
+                throw TransferError.linkLost
+            } catch {
+                group.cancelAll()
+                await tell(failure ?? error, on: link.control)
+                await breakLink()
+                throw error
+            }
+        }
+    }
+
+    /// Says why nothing more comes; a daemon that is gone, or has said so itself, is told nothing.
+    private nonisolated func tell(_ error: any Error, on control: SocketConnection) async {
+        let told = (error as? FormatError).map(TransferError.malformed) ?? error as? TransferError
+        if let abort = told?.abort { await control.close(after: .abort(abort)) }
+    }
+
+    /// Hears what the daemon has, gives it the records that it lacks, and has the lost chunks read again.
+    private func resume(on link: SenderLink, _ taken: Opened.Taken) async throws -> SenderLink {
+        var stream = link.stream
+        var present: [ClosedRange<UInt64>] = []
+        var answered: UInt64 = 0
+        while answered < taken.chunks {
+            guard let message = try await stream.nextMessage() else { throw TransferError.linkLost }
+            switch try message.decoded() {
+            case .have(let have):
+                guard have.answered > answered, have.ranges.first.map({ $0.lowerBound >= answered }) ?? true else {
+                    throw TransferError.malformed(FormatError("HAVE that does not go on"))
+                }
+                present.append(contentsOf: have.ranges)
+                answered = have.answered
+            case .abort(let abort): throw TransferError.peer(abort)
+            case .received, .heartbeat: break
+            default: throw TransferError.malformed(FormatError("the beginning of a new epoch"))
+            }
+        }
+        try confirm(taken.records)
+        let lost = machine.beginEpoch(
+            credit: min(link.opened.credit, TransferLimits.creditBytes),
+            answered: answered,
+            present: present
+        )
+        .filter { $0.chunk.origin.map { !retracted.contains($0.number) } ?? true }
+        guard lost.allSatisfy({ $0.chunk.origin != nil }) else { throw TransferError.sourceGone }
+        progressNow.durableBytes = machine.durable
+        fetches.append(contentsOf: ChunkFetch.fetches(of: lost))
+        for records in unconfirmed { try await link.control.send(records.message) }
+        return SenderLink(stream: stream, opened: link.opened, connect: link.connect)
+    }
+
+    private func begin(_ link: SenderLink) -> (epoch: Int, frames: BoundedQueue<ByteBuffer>) {
+        epoch += 1
+        self.link = link
+        frames = BoundedQueue(capacity: TransferLimits.readyFrames)
+        writtenFrames = 0
+        lastSpoken = .now()
+        wake()
+        return (epoch, frames)
+    }
+
+    /// Lets every task of the link end, each of which waits for one of these.
+    ///
+    /// What they were at is taken up on the next link.
+    private func breakLink() async {
+        guard let broken = link else { return }
+        link = nil
+        broken.control.close()
+        for connection in dataConnections { connection.close() }
+        dataConnections = []
+        wake()
+        await frames.finish(discarding: true)
     }
 
     /// Frames travel on the control connection until a data connection is there.
-    private nonisolated func writeOnControl() async throws {
+    private nonisolated func writeOnControl(
+        _ control: SocketConnection,
+        _ frames: BoundedQueue<ByteBuffer>,
+        _ epoch: Int
+    ) async throws {
         while let frame = await frames.take() {
-            try await write(frame, on: control)
+            try await write(frame, on: control, epoch)
             if await hasDataConnections { return }
         }
     }
 
-    private nonisolated func writeOnDataConnection() async throws {
-        guard await isWorthMoreConnections() else { return }
+    private nonisolated func writeOnDataConnection(
+        _ link: SenderLink,
+        _ frames: BoundedQueue<ByteBuffer>,
+        _ epoch: Int
+    ) async throws {
+        guard await isWorthMoreConnections(epoch) else { return }
         let connection: SocketConnection
         do {
-            guard let opened = try await connect() else { return }
+            guard let opened = try await link.connect() else { return }
             connection = opened
         } catch {
             // One connection less: the transfer can be completed on those that are there.
             return
         }
-        guard await join(connection) else { return }
+        guard await join(connection, epoch) else { return }
         while let frame = await frames.take() {
-            try await write(frame, on: connection)
+            try await write(frame, on: connection, epoch)
         }
         connection.close()
     }
 
-    private nonisolated func write(_ frame: consuming ByteBuffer, on connection: SocketConnection) async throws {
+    private nonisolated func write(
+        _ frame: consuming ByteBuffer,
+        on connection: SocketConnection,
+        _ epoch: Int
+    ) async throws {
         let bytes = frame.readableBytes
         try await connection.send(frame)
-        await countFrame(wireBytes: bytes)
+        await countFrame(wireBytes: bytes, epoch)
         await spares.offer(frame)
     }
 
-    private nonisolated func readControl(_ stream: MessageStream) async throws -> Committed {
+    private nonisolated func readControl(_ stream: MessageStream, _ heard: ReceivedCount) async throws -> Committed {
         var stream = stream
         stream.received = heard
         while let message = try await stream.nextMessage() {
             switch try message.decoded() {
             case .durable(let ranges): try await markDurable(ranges)
-            case .received(let bytes): await markReceived(bytes)
+            case .received(let received): try await markReceived(received)
             case .have(let have): try await markAnswered(have)
             case .reject(let rejection):
                 report(SourceProblem(path: rejection.path, kind: .rejected(rejection.cause)))
@@ -301,7 +518,7 @@ package actor Sender {
         throw TransferError.linkLost
     }
 
-    private func tick() async throws {
+    private func tick(_ control: SocketConnection, _ heard: ReceivedCount) async throws {
         var lastBytes: UInt64 = 0
         var lastHeard = NIODeadline.now()
         while true {
@@ -313,46 +530,69 @@ package actor Sender {
             }
             if now - lastHeard >= .seconds(TransferLimits.idleSeconds) { throw TransferError.silence }
             if now - lastSpoken >= .seconds(TransferLimits.heartbeatSeconds) {
-                try await speak(ByteBuffer(.heartbeat))
+                lastSpoken = now
+                try await control.send(.heartbeat)
             }
         }
     }
 
     // MARK: - State
 
-    private func speak(_ message: ByteBuffer) async throws {
-        if let failure { throw failure }
-        lastSpoken = .now()
-        progressNow.wireBytes += UInt64(message.readableBytes)
-        try await control.send(message)
-    }
-
-    /// Waits for credit and numbers the frame.
-    private func nextFrame(rawBytes: Int) async throws -> UInt64 {
+    /// Waits until the condition holds; it is asked again after every change.
+    private func wait(until condition: @Sendable (isolated Sender) -> Bool) async throws {
         while true {
             if let failure { throw failure }
-            if let number = machine.nextFrame(rawBytes: UInt64(rawBytes)) {
+            if condition(self) { return }
+            await withCheckedContinuation { waiting.append($0) }
+        }
+    }
+
+    /// Says records on the link, or on the next one: they are kept until they are known to have arrived.
+    private func speak(_ records: EncodedRecords) async throws {
+        try await wait { $0.link != nil }
+        spokenRecords += UInt64(records.recordCount)
+        unconfirmed.append(UnconfirmedRecords(end: spokenRecords, message: records.message))
+        await say(records.message)
+    }
+
+    /// Writes on the link that is there; one that breaks is noticed by its reader.
+    private func say(_ message: ByteBuffer) async {
+        guard let control = link?.control else { return }
+        lastSpoken = .now()
+        progressNow.wireBytes += UInt64(message.readableBytes)
+        do { try await control.send(message) } catch { control.close() }
+    }
+
+    /// Waits for a link and for credit, and numbers the frame.
+    private func nextFrame(of chunks: [ChunkFetch.Wanted]) async throws -> (UInt64, BoundedQueue<ByteBuffer>) {
+        while true {
+            try await wait { $0.link != nil }
+            if let number = machine.nextFrame(of: chunks) {
                 emittedFrames += 1
                 if emittedFrames == 2 { wake() }
-                return number
+                return (number, frames)
             }
             await withCheckedContinuation { waiting.append($0) }
         }
     }
 
     /// COMMIT goes out behind the last frame, which another task may just be writing on this very connection.
+    ///
+    /// Does not return: it says COMMIT on every link, until the send ends.
     private func commit(records: UInt64, manifest: Digest) async throws {
-        while failure == nil, writtenFrames < machine.frames {
-            await withCheckedContinuation { waiting.append($0) }
+        while true {
+            try await wait {
+                $0.link != nil && $0.hasFetchedAll && $0.writtenFrames == $0.machine.frames
+            }
+            // A file that changed behind the end of the plan: the manifest is closed, so everything is offered anew.
+            guard retractions.isEmpty else { throw TransferError.local(.sourceChanged) }
+            let epoch = epoch
+            machine.commit()
+            progressNow.isCommitting = true
+            wake()
+            await say(ByteBuffer(.commit(Commit(records: records, frames: machine.frames, manifest: manifest))))
+            try await wait { $0.epoch != epoch }
         }
-        // A send that was stopped ends its queues early: what was emitted is not all there is.
-        if let failure { throw failure }
-        machine.commit()
-        progressNow.isCommitting = true
-        wake()
-        try await speak(
-            ByteBuffer(.commit(Commit(records: records, frames: machine.frames, manifest: manifest)))
-        )
     }
 
     private func markDurable(_ ranges: [ClosedRange<UInt64>]) throws {
@@ -361,20 +601,30 @@ package actor Sender {
         wake()
     }
 
+    private func markReceived(_ received: Received) throws {
+        machine.markReceived(received)
+        try confirm(received.records)
+    }
+
+    /// Lets go of records that have arrived; the receiver takes a message as a whole.
+    private func confirm(_ records: UInt64) throws {
+        guard records <= spokenRecords else {
+            throw TransferError.malformed(FormatError("records that were never sent"))
+        }
+        unconfirmed.removeFirst(unconfirmed.firstIndex { $0.end > records } ?? unconfirmed.count)
+    }
+
     private func count(_ packed: PackedFrame) {
-        progressNow.packedBytes += UInt64(packed.rawBytes)
+        progressNow.packedBytes += UInt64(packed.chunks.reduce(0) { $0 + $1.length })
         progressNow.files += packed.fileCount
     }
 
-    /// Waits until every chunk of the draft is answered; true for those that are had.
-    private func answers(for offered: Offered) async throws -> [Bool] {
-        let lengths = offered.draft.packed.chunkLengths
-        while failure == nil, machine.answered < offered.firstOrdinal + UInt64(lengths.count) {
-            await withCheckedContinuation { waiting.append($0) }
-        }
-        if let failure { throw failure }
-        let had = machine.takeHad(first: offered.firstOrdinal, count: lengths.count)
-        for (length, isHad) in zip(lengths, had) where isHad { progressNow.hadBytes += UInt64(length) }
+    /// Waits until every chunk is answered; true for those that are had.
+    private func answers(for chunks: [ChunkFetch.Wanted]) async throws -> [Bool] {
+        guard let first = chunks.first?.ordinal else { return [] }
+        try await wait { $0.machine.answered >= first + UInt64(chunks.count) }
+        let had = machine.takeHad(first: first, count: chunks.count)
+        for (chunk, isHad) in zip(chunks, had) where isHad { progressNow.hadBytes += UInt64(chunk.chunk.length) }
         return had
     }
 
@@ -384,45 +634,70 @@ package actor Sender {
         wake()
     }
 
-    private func markResolved() {
-        hasResolvedAll = true
+    private func noteUnresolved() { unresolved += 1 }
+
+    private func noteResolved() {
+        unresolved -= 1
+        if unresolved == 0 { wake() }
+    }
+
+    private var hasFetchedAll: Bool { fetches.isEmpty && runningFetches == 0 }
+
+    private func add(_ fetch: ChunkFetch) {
+        fetches.append(fetch)
         wake()
     }
 
-    private func waitUntilResolved() async throws {
-        while failure == nil, !hasResolvedAll {
-            await withCheckedContinuation { waiting.append($0) }
-        }
-        if let failure { throw failure }
+    private func takeFetch() -> ChunkFetch? {
+        guard !fetches.isEmpty else { return nil }
+        runningFetches += 1
+        defer { wake() }
+        return fetches.removeFirst()
     }
 
-    private func markReceived(_ bytes: UInt64) {
-        machine.markReceived(bytes)
+    private func endFetch() {
+        runningFetches -= 1
+        wake()
+    }
+
+    /// Notes that the entry is to be taken back; false where that was noted before.
+    private func lose(_ lost: LostFile) -> Bool {
+        guard retracted.insert(lost.number).inserted else { return false }
+        retractions.append(lost)
+        return true
+    }
+
+    private func takeRetractions() -> RecordBatches {
+        var batches = RecordBatches()
+        for lost in retractions { batches.append(.retract(entry: lost.number, reason: lost.reason)) }
+        retractions = []
+        return batches
     }
 
     private func checkCommitted() throws {
         try machine.checkCommitted()
     }
 
-    private func countFrame(wireBytes: Int) {
+    private func countFrame(wireBytes: Int, _ epoch: Int) {
         progressNow.wireBytes += UInt64(wireBytes)
-        writtenFrames += 1
         lastSpoken = .now()
+        guard epoch == self.epoch else { return }
+        writtenFrames += 1
         if writtenFrames == machine.frames { wake() }
     }
 
     /// Waits for the second frame: a send that fits one frame is over before another connection is open.
-    private func isWorthMoreConnections() async -> Bool {
-        while emittedFrames < 2, failure == nil, !progressNow.isCommitting {
+    private func isWorthMoreConnections(_ epoch: Int) async -> Bool {
+        while emittedFrames < 2, failure == nil, link != nil, epoch == self.epoch, !progressNow.isCommitting {
             await withCheckedContinuation { waiting.append($0) }
         }
-        return failure == nil && emittedFrames >= 2
+        return failure == nil && link != nil && epoch == self.epoch && emittedFrames >= 2
     }
 
     private var hasDataConnections: Bool { !dataConnections.isEmpty }
 
-    private func join(_ connection: SocketConnection) -> Bool {
-        guard failure == nil else {
+    private func join(_ connection: SocketConnection, _ epoch: Int) -> Bool {
+        guard failure == nil, link != nil, epoch == self.epoch else {
             connection.close()
             return false
         }
@@ -434,6 +709,11 @@ package actor Sender {
         let woken = waiting
         waiting = []
         for continuation in woken { continuation.resume() }
+    }
+
+    /// Throws as soon as the send has failed, whatever its stages are waiting for.
+    private func untilFailure() async throws {
+        try await wait { _ in false }
     }
 
     private func fail(_ error: any Error) async -> any Error {
@@ -449,7 +729,9 @@ package actor Sender {
         wake()
         await frames.finish(discarding: true)
         await offers.finish()
-        while let offered = await offers.take() { _ = await workshop.benches.put(offered.bench) }
+        while let offered = await offers.take() {
+            if let bench = offered.bench { _ = await workshop.benches.put(bench) }
+        }
         await works.finish()
         while let work = await works.take() { await abandon(work) }
     }
@@ -463,34 +745,20 @@ package actor Sender {
     }
 }
 
-/// Gathers the record stream: counts it, digests it, and makes messages of what is not packed by a bench.
-private struct ManifestWriter: ~Copyable {
-    private(set) var recordCount: UInt64 = 0
-    private var digester: Digester
-    private var compressor: Compressor
-
-    init() throws {
-        let digester = try Digester()
-        let compressor = try Compressor(.stored)
-        self.digester = digester
-        self.compressor = compressor
-    }
-
-    mutating func add(_ records: RecordBatches) throws {
-        for batch in records.batches {
-            try batch.bytes.withSpan { (span: RawSpan) throws(CodecError) in try digester.update(span) }
-            recordCount += UInt64(batch.recordCount)
+extension Workbench {
+    /// Moves the kept chunks to the start of the slab, in which all chunks that are in it stand in order.
+    fileprivate func keep(_ kept: [ChunkFetch.Wanted], of all: [ChunkFetch.Wanted]) throws {
+        var source = 0
+        var target = 0
+        var next = kept[...]
+        for chunk in all where chunk.chunk.isInSlab {
+            let length = chunk.chunk.length
+            if next.first?.ordinal == chunk.ordinal {
+                next.removeFirst()
+                if target != source { slab.move(source..<(source + length), to: target) }
+                target += length
+            }
+            source += length
         }
     }
-
-    mutating func messages(for records: RecordBatches) throws -> [ByteBuffer] {
-        try add(records)
-        var messages: [ByteBuffer] = []
-        for batch in records.batches {
-            messages.append(try RecordsMessage.encode(batch.bytes, with: &compressor, codec: .stored))
-        }
-        return messages
-    }
-
-    mutating func finish() throws -> Digest { try digester.finish() }
 }

@@ -2,35 +2,48 @@
 
 package import Archive
 
-/// What the sender of one transfer may do: credit, and what is durable.
+/// What the sender of one transfer may do: credit, what is durable, and what a broken link has cost.
 ///
 /// A value without I/O.
 package struct SenderStateMachine: Sendable {
+    /// One chunk that was sent.
+    package typealias Sent = ChunkFetch.Wanted
+
+    /// Chunks that may be under way: bounds the memory that remembers where they come from.
+    private static let chunkLimit = 65_536
+
     /// Raw bytes that may be under way and not durable.
-    package let credit: UInt64
+    package private(set) var credit: UInt64
     /// Raw bytes under way and not durable.
     package private(set) var outstanding: UInt64 = 0
     /// Raw bytes that are durable at the laptop.
     package private(set) var durable: UInt64 = 0
-    /// Bytes that the receiver has read.
-    package private(set) var received: UInt64 = 0
+    /// How far the receiver has read.
+    package private(set) var received = Received(bytes: 0, records: 0)
+    /// Frames of this epoch.
     package private(set) var frames: UInt64 = 0
     /// Ordinals below were answered by HAVE.
     package private(set) var answered: UInt64 = 0
     private var had: [ClosedRange<UInt64>] = []
-    private var rawBytes: [UInt64: UInt64] = [:]
-    private var isCommitted = false
+    /// Chunks of each frame that is under way.
+    private var underWay: [UInt64: [Sent]] = [:]
+    private var chunksUnderWay = 0
+    private var hasCommitted = false
 
     package init(credit: UInt64) {
         self.credit = credit
     }
 
-    /// Number for the next frame of so many raw bytes, or nil while it would exceed the credit.
-    package mutating func nextFrame(rawBytes bytes: UInt64) -> UInt64? {
-        precondition(!isCommitted, "nothing is sent behind COMMIT")
-        guard outstanding == 0 || outstanding + bytes <= credit else { return nil }
+    /// Number for the next frame, or nil while it would exceed the credit.
+    package mutating func nextFrame(of chunks: [Sent]) -> UInt64? {
+        let bytes = chunks.rawBytes
+        guard
+            outstanding == 0
+                || (outstanding + bytes <= credit && chunksUnderWay + chunks.count <= Self.chunkLimit)
+        else { return nil }
         outstanding += bytes
-        rawBytes[frames] = bytes
+        chunksUnderWay += chunks.count
+        underWay[frames] = chunks
         defer { frames += 1 }
         return frames
     }
@@ -42,13 +55,42 @@ package struct SenderStateMachine: Sendable {
         for range in ranges {
             guard range.upperBound < frames else { throw FormatError("DURABLE for a frame that was not sent") }
             for number in range {
-                guard let bytes = rawBytes.removeValue(forKey: number) else {
+                guard let chunks = underWay.removeValue(forKey: number) else {
                     throw FormatError("DURABLE for a frame twice")
                 }
+                let bytes = chunks.rawBytes
                 outstanding -= bytes
                 durable += bytes
+                chunksUnderWay -= chunks.count
             }
         }
+    }
+
+    /// Begins a new epoch behind a broken link, with what HAVE has told of all chunks below `answered`.
+    ///
+    /// Returns the chunks that were under way and are to be sent again, ascending.
+    package mutating func beginEpoch(credit: UInt64, answered: UInt64, present: [ClosedRange<UInt64>]) -> [Sent] {
+        var lost: [Sent] = []
+        for chunk in underWay.values.joined() {
+            if present.holds(chunk.ordinal) {
+                durable += UInt64(chunk.chunk.length)
+            } else {
+                lost.append(chunk)
+            }
+        }
+        // What was answered before is taken already; the rest are answers that the break has swallowed.
+        let news = present.compactMap { range in
+            range.upperBound < self.answered ? nil : max(range.lowerBound, self.answered)...range.upperBound
+        }
+        had.append(contentsOf: news)
+        self.answered = max(self.answered, answered)
+        self.credit = credit
+        underWay = [:]
+        chunksUnderWay = 0
+        outstanding = 0
+        frames = 0
+        received.bytes = 0
+        return lost.sorted { $0.ordinal < $1.ordinal }
     }
 
     /// Takes HAVE: what is answered only grows, and a range is below it and new.
@@ -75,16 +117,34 @@ package struct SenderStateMachine: Sendable {
         return flags
     }
 
-    package mutating func markReceived(_ bytes: UInt64) {
-        received = max(received, bytes)
+    package mutating func markReceived(_ now: Received) {
+        received.bytes = max(received.bytes, now.bytes)
+        received.records = max(received.records, now.records)
     }
 
     package mutating func commit() {
-        isCommitted = true
+        hasCommitted = true
     }
 
     /// Takes COMMITTED, which may come only behind COMMIT.
     package func checkCommitted() throws(FormatError) {
-        guard isCommitted else { throw FormatError("COMMITTED without COMMIT") }
+        guard hasCommitted else { throw FormatError("COMMITTED without COMMIT") }
+    }
+}
+
+extension [SenderStateMachine.Sent] {
+    fileprivate var rawBytes: UInt64 { reduce(0) { $0 + UInt64($1.chunk.length) } }
+}
+
+extension [ClosedRange<UInt64>] {
+    /// True where one of the ranges, which ascend, holds the number.
+    fileprivate func holds(_ number: UInt64) -> Bool {
+        var low = 0
+        var high = count
+        while low < high {
+            let middle = (low + high) / 2
+            if self[middle].upperBound < number { low = middle + 1 } else { high = middle }
+        }
+        return low < count && self[low].contains(number)
     }
 }

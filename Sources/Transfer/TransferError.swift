@@ -16,6 +16,8 @@ package enum TransferError: Error, Sendable, CustomStringConvertible {
     case malformed(FormatError)
     /// Nobody answers behind the socket.
     case noAnswer
+    /// Bytes that a broken link has swallowed cannot be read again.
+    case sourceGone
     /// The daemon of the original tool answers, which speaks the line protocol alone.
     case originalDaemon
 
@@ -26,6 +28,7 @@ package enum TransferError: Error, Sendable, CustomStringConvertible {
         case .silence: "nothing was heard from the laptop for \(TransferLimits.idleSeconds) seconds"
         case .malformed(let error): "the peer does not keep to the protocol: \(error.description)"
         case .noAnswer: "nobody answers behind the socket"
+        case .sourceGone: "the link broke, and what it swallowed cannot be read again"
         case .originalDaemon: "the laptop runs the original rtun daemon, which this client cannot talk to yet"
         }
     }
@@ -36,7 +39,25 @@ package enum TransferError: Error, Sendable, CustomStringConvertible {
         case .local(let abort): abort
         case .malformed(let error): Abort(.protocolViolation, error.description)
         case .silence: Abort(.timeout, "nothing was heard for too long")
+        case .sourceGone: Abort(.interrupted, "the source cannot be read again")
         case .peer, .linkLost, .noAnswer, .originalDaemon: nil
+        }
+    }
+
+    /// True where the other end of a link is gone, for whatever reason.
+    package var breaksLink: Bool {
+        switch self {
+        case .linkLost, .silence: true
+        default: false
+        }
+    }
+
+    /// True where the laptop or the link went away: nothing is wrong with the send itself.
+    package var isInterruption: Bool {
+        switch self {
+        case .linkLost, .silence, .noAnswer: true
+        case .peer(let abort): [.stopping, .timeout, .busy].contains(abort.code)
+        case .local, .malformed, .originalDaemon, .sourceGone: false
         }
     }
 }

@@ -36,9 +36,9 @@ package struct Workshop: Sendable {
     package let benches: BoundedQueue<Workbench>
     package let benchCount: Int
 
-    /// Starts the threads: at most four workers, at least two since they also wait for the disk.
-    package init(compression: Compression) async throws {
-        let count = min(max(ProcessContext.allowedProcessorCount, 2), 4)
+    /// Starts the threads: unless told, at most four workers, at least two since they also wait for the disk.
+    package init(compression: Compression, workers workerCount: Int? = nil) async throws {
+        let count = workerCount ?? min(max(ProcessContext.allowedProcessorCount, 2), 4)
         workers = NIOThreadPool(numberOfThreads: count)
         serial = NIOThreadPool(numberOfThreads: 1)
         workers.start()

@@ -2,35 +2,47 @@
 
 import Archive
 import Descriptors
-import NIOCore
+import Synchronization
 import Transfer
-import UnixSignals
 
 /// A transfer that goes on by itself after its tunnel broke: waits for a socket that answers, and sends what is missing.
 ///
-/// The laptop keeps what was durable, so every attempt offers everything and only the rest travels.
+/// Where the laptop's daemon still knows the transfer it goes on where it stood. Where it has died meanwhile everything is
+/// offered to the next one, and what was durable does not travel again.
 struct HealingRun {
     let run: TransferRun
     /// How long one interruption may last.
     let patience: Duration
 
-    /// Sends with a fresh planner for each attempt.
+    /// Sends with a fresh planner for each daemon.
     ///
     /// Throws what cannot be healed, or the interruption that lasted.
-    func send(_ makePlanner: () -> SourcePlanner) async throws -> TransferRun.Result {
-        var hasBegun = false
+    func send(
+        rememberingIn folder: @escaping @Sendable (Welcome) -> Directory?,
+        _ makePlanner: () -> SourcePlanner
+    ) async throws -> TransferRun.Result {
+        let request = try run.makeRequest()
+        let latest = LatestReached(try await run.open(request))
+        let inbox = latest.reached.welcome.inbox
+        let relink: Sender.Relink = { error in
+            let next = try await reach(request, inbox: inbox, after: error)
+            latest.note(next)
+            return next.link
+        }
         while true {
+            let reached = latest.reached
             do {
-                return try await run.send(makePlanner()) { hasBegun = true }
+                return try await run.send(
+                    makePlanner(),
+                    on: reached,
+                    relink: patience > .zero ? relink : nil,
+                    rememberingIn: folder(reached.welcome)
+                )
+            } catch is TransferForgotten {
+                continue
             } catch {
-                guard hasBegun, Self.isInterruption(error) else { throw error }
-                guard patience > .zero else {
-                    run.report.note(Self.advice)
-                    throw error
-                }
-                run.report.note("the tunnel is gone (\(Client.describe(error))); waiting for it to come back")
-                try await waitForTunnel(error)
-                run.report.note("the tunnel is back; going on")
+                if ExitStatus(error) == .interrupted { run.report.note(Self.advice) }
+                throw error
             }
         }
     }
@@ -40,49 +52,32 @@ struct HealingRun {
         "to go on, run again: " + CommandLine.arguments.map(shellQuoted).joined(separator: " ")
     }
 
-    /// True where the laptop or the link went away: nothing is wrong with the send itself.
-    private static func isInterruption(_ error: any Error) -> Bool {
-        switch error {
-        case TransferError.linkLost, TransferError.silence, TransferError.noAnswer: true
-        case TransferError.peer(let abort): [.stopping, .timeout, .busy].contains(abort.code)
-        case is NoTunnel: true
-        default: false
-        }
-    }
-
-    /// Looks for a socket that answers, ever more slowly up to every 5 s; a signal or the end of patience throws.
-    private func waitForTunnel(_ cause: any Error) async throws {
-        let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm, .sighup)
+    /// Looks for a socket that answers, ever more slowly up to every 5 s, and opens the transfer there.
+    ///
+    /// Throws the cause at the end of patience, or what cannot be healed.
+    private func reach(_ request: OpenRequest, inbox: [UInt8], after cause: any Error) async throws
+        -> TransferRun.Reached
+    {
+        run.report.note("the tunnel is gone (\(Client.describe(cause))); waiting for it to come back")
         let end = ProcessContext.monotonicNow + patience
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            defer { group.cancelAll() }
-            group.addTask {
-                for await signal in signals {
-                    throw TransferError.local(
-                        signal == .sigint
-                            ? Abort(.interrupted, "interrupted") : Abort(.stopping, "stopped by a signal")
-                    )
-                }
-            }
-            group.addTask {
-                var pause = Duration.milliseconds(100)
-                while true {
-                    if let found = try? await run.client.finder.open(nil) {
-                        found.connection.close()
-                        return
-                    }
-                    guard ProcessContext.monotonicNow + pause < end else { throw cause }
-                    try await Task.sleep(for: pause, clock: .suspending)
-                    pause = min(pause * 2, .seconds(5))
-                }
-            }
-            // Whoever ends first decides; the signals end only by throwing.
+        var pause = Duration.milliseconds(50)
+        while true {
             do {
-                try await group.next()
+                let reached = try await run.open(request)
+                // Another laptop may answer by now: it is none of its business.
+                guard reached.welcome.inbox == inbox else {
+                    reached.link.control.close()
+                    throw TransferError.noAnswer
+                }
+                run.report.note("the tunnel is back; going on")
+                return reached
             } catch {
-                if ExitStatus(error) != .userInterrupt { run.report.note(Self.advice) }
-                throw error
+                let isInterruption = (error as? TransferError)?.isInterruption == true || error is NoTunnel
+                guard isInterruption else { throw error }
+                guard ProcessContext.monotonicNow + pause < end else { throw cause }
             }
+            try await Task.sleep(for: pause, clock: .suspending)
+            pause = min(pause * 2, .seconds(5))
         }
     }
 
@@ -100,4 +95,15 @@ struct HealingRun {
         if plain, !word.isEmpty { return word }
         return "'" + word.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
     }
+}
+
+/// The way to the laptop that was found last.
+private final class LatestReached: Sendable {
+    private let state: Mutex<TransferRun.Reached>
+
+    init(_ reached: TransferRun.Reached) { state = Mutex(reached) }
+
+    var reached: TransferRun.Reached { state.withLock { $0 } }
+
+    func note(_ reached: TransferRun.Reached) { state.withLock { $0 = reached } }
 }

@@ -215,10 +215,12 @@ struct SendCommand: AsyncParsableCommand {
                         SourcePlanner(
                             walk: SourceWalk(sources: sources.sources, options: options),
                             stream: stream
-                        )
+                        ),
+                        on: try await run.open(try run.makeRequest())
                     )
                 } else {
-                    result = try await HealingRun(run: run, patience: transfer.patience).send {
+                    result = try await HealingRun(run: run, patience: transfer.patience).send(rememberingIn: { _ in nil
+                    }) {
                         SourcePlanner(walk: SourceWalk(sources: sources.sources, options: options))
                     }
                 }

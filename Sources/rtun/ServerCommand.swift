@@ -41,6 +41,12 @@ struct ServerCommand: AsyncParsableCommand {
     /// The process that serves peers, started by the one that holds the sockets.
     @Flag(help: .hidden) var worker = false
 
+    /// The process before this one has crashed.
+    @Flag(help: .hidden) var afterCrash = false
+
+    /// One thread for each pool, so that the n-th system call is the same one every time (`CONTRIBUTING.md`, Tests).
+    @Flag(help: .hidden) var singleThreaded = false
+
     /// Descriptor that gets one byte when the daemon listens.
     @Option(help: .hidden) var readyDescriptor: Int32?
 
@@ -54,16 +60,18 @@ struct ServerCommand: AsyncParsableCommand {
                 StandardStream.output.line("\(safe(file.path ?? "config.toml")): no fault")
                 return .success
             }
-            let configuration = DaemonConfiguration(
+            var configuration = DaemonConfiguration(
                 socketPath: try absolute(socket ?? folder.path + "/rtun.sock"),
                 controlPath: folder.path + "/ctl.sock",
                 inboxPath: try dir ?? settings.value.inbox ?? Inbox.defaultPath(),
                 logPath: try absolute(log ?? folder.path + "/rtun.log"),
                 software: RTun.software
             )
+            configuration.isSingleThreaded = singleThreaded
             _ = try UnixAddress(path: configuration.socketPath)
             _ = try UnixAddress(path: configuration.controlPath)
             let inbox = try Inbox(path: configuration.inboxPath)
+            configuration.followsCrash = afterCrash
             if worker { return try await serve(configuration, settings, inbox, folder) }
             if daemon { return try await startInBackground(configuration, inbox, folder) }
             return try await supervise(configuration, inbox, folder)
@@ -114,7 +122,15 @@ struct ServerCommand: AsyncParsableCommand {
         )
         _ = ProcessContext.setUmask(0o077)
         _ = try? ProcessContext.raiseDescriptorLimit()
-        try await Daemon(configuration, settings: settings, folder: folder, inbox: inbox, logFile: logFile).run(
+        let suspects = try Suspects(in: folder.directory, afterCrash: configuration.followsCrash)
+        try await Daemon(
+            configuration,
+            settings: settings,
+            folder: folder,
+            inbox: inbox,
+            suspects: suspects,
+            logFile: logFile
+        ).run(
             socket: OwnedDescriptor(adopting: Supervisor.Inherited.socket),
             control: OwnedDescriptor(adopting: Supervisor.Inherited.control),
             supervisor: OwnedDescriptor(adopting: Supervisor.Inherited.link)
@@ -204,6 +220,7 @@ struct ServerCommand: AsyncParsableCommand {
 
     private func arguments(_ configuration: DaemonConfiguration, _ inbox: Inbox) -> [String] {
         ["server", "--socket", configuration.socketPath, "--dir", inbox.path, "--log", configuration.logPath]
+            + (configuration.isSingleThreaded ? ["--single-threaded"] : [])
     }
 
     private func absolute(_ path: String) throws -> String {

@@ -29,62 +29,85 @@ struct TransferRun {
         let elapsed: Double
     }
 
-    /// Sends what the planner has.
-    ///
-    /// Throws what ended it; a signal becomes `Abort.interrupted`.
-    func send(_ planner: SourcePlanner, begun: () -> Void = {}) async throws -> Result {
-        let start = ProcessContext.monotonicNow
-        let request = OpenRequest(
+    /// The transfer, open on a way to the laptop.
+    struct Reached {
+        let welcome: Welcome
+        let link: SenderLink
+    }
+
+    /// A new transfer's request.
+    func makeRequest() throws -> OpenRequest {
+        OpenRequest(
             transfer: .random(),
             secret: try RandomBytes.make(32),
             purpose: purpose,
             destination: destination
         )
+    }
+
+    /// Finds a way to the laptop and opens the transfer there, or goes on with it.
+    func open(_ request: OpenRequest) async throws -> Reached {
         let (found, stream, answer) = try await client.ask(.open(request))
         guard case .opened(let opened) = answer else {
             throw TransferError.malformed(FormatError("the answer to OPEN"))
         }
-        begun()
-        let chosen = Self.choose(compression, among: found.welcome.codecs)
-        let workshop = try await Workshop(compression: chosen)
         let hello = client.finder.hello
         let address = found.address
+        let link = SenderLink(stream: stream, opened: opened) {
+            let attach = AttachRequest(transfer: request.transfer, secret: request.secret, epoch: opened.epoch)
+            let joined = try await DaemonConnection.open(
+                address,
+                hello: hello,
+                request: .attach(attach),
+                within: TransferLimits.answerSeconds,
+                on: Client.group
+            )
+            guard case .attached = joined.answer else {
+                joined.connection.close()
+                return nil
+            }
+            return joined.connection
+        }
+        return Reached(welcome: found.welcome, link: link)
+    }
+
+    /// Sends what the planner has, beginning on that link.
+    ///
+    /// Throws what ended it; a signal becomes `Abort.interrupted`. `folder` is where the send is remembered.
+    func send(
+        _ planner: SourcePlanner,
+        on reached: Reached,
+        relink: Sender.Relink? = nil,
+        rememberingIn folder: Directory? = nil
+    ) async throws -> Result {
+        let start = ProcessContext.monotonicNow
+        let chosen = Self.choose(compression, among: reached.welcome.codecs)
+        let workshop = try await Workshop(compression: chosen)
+        if let folder, reached.welcome.isKnown { planner.cache = FilesCache(in: folder) }
+        let cache = folder.map { FilesCacheWriter(in: $0) }
         let sender = Sender(
-            control: found.connection,
-            opened: opened,
-            awaitsAnswers: found.welcome.isKnown,
+            link: reached.link,
+            relink: relink,
+            awaitsAnswers: reached.welcome.isKnown,
             workshop: workshop,
             compression: chosen,
             channels: channels,
-            connect: {
-                let attach = AttachRequest(transfer: request.transfer, secret: request.secret, epoch: opened.epoch)
-                let joined = try await DaemonConnection.open(
-                    address,
-                    hello: hello,
-                    request: .attach(attach),
-                    within: TransferLimits.answerSeconds,
-                    on: Client.group
-                )
-                guard case .attached = joined.answer else {
-                    joined.connection.close()
-                    return nil
-                }
-                return joined.connection
-            },
+            cache: cache,
             report: { [report] in report.report($0) }
         )
         let committed: Committed
         do {
-            committed = try await run(sender, stream, planner, from: start)
+            committed = try await run(sender, planner, from: start)
         } catch {
-            found.connection.close()
+            try? cache?.flush()
             await workshop.shutDown()
             throw error
         }
-        found.connection.close()
+        reached.link.control.close()
+        try? cache?.finish()
         return Result(
             committed: committed,
-            welcome: found.welcome,
+            welcome: reached.welcome,
             progress: await sender.progress,
             elapsed: (ProcessContext.monotonicNow - start) / .seconds(1)
         )
@@ -92,13 +115,12 @@ struct TransferRun {
 
     private func run(
         _ sender: Sender,
-        _ stream: MessageStream,
         _ planner: SourcePlanner,
         from start: Duration
     ) async throws -> Committed {
         let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm, .sighup)
         return try await withThrowingTaskGroup(of: Committed?.self) { group in
-            group.addTask { try await sender.run(stream, planner: planner) }
+            group.addTask { try await sender.run(planner) }
             group.addTask {
                 for await signal in signals {
                     let code: AbortCode = signal == .sigint ? .interrupted : .stopping

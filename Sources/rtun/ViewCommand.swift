@@ -59,7 +59,7 @@ struct ViewCommand: AsyncParsableCommand {
         )
         let result: TransferRun.Result
         do {
-            result = try await run.send(planner)
+            result = try await run.send(planner, on: try await run.open(try run.makeRequest()))
         } catch {
             report.clear()
             throw error

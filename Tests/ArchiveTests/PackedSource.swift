@@ -37,11 +37,11 @@ struct PackedSource {
             try take(packed)
             missing.formUnion(packed.missing)
             if packed.rawBytes > 0 {
-                #expect(packed.chunkLengths.reduce(0, +) == packed.rawBytes)
-                frames.append((packed.rawBytes, packed.chunkLengths.count))
+                #expect(packed.chunks.reduce(0) { $0 + $1.length } == packed.rawBytes)
+                frames.append((packed.rawBytes, packed.chunks.count))
                 raw.append(slab.withBytes(0..<packed.rawBytes) { $0.copy })
             } else {
-                #expect(packed.chunkLengths.isEmpty)
+                #expect(packed.chunks.isEmpty)
             }
         }
         try take(planner.finish(missing: missing))

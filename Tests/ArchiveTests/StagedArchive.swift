@@ -71,7 +71,7 @@ final class StagedArchive {
             index,
             from: staging,
             to: destination,
-            recall: nil,
+            book: nil,
             names: NamePlan(inbox: destination, destination: [])
         )
         try publication.publish(rename: rename)

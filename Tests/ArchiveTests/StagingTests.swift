@@ -58,7 +58,7 @@ struct StagingTests {
             index,
             from: staging,
             to: destination,
-            recall: nil,
+            book: nil,
             names: NamePlan(inbox: destination, destination: [])
         )
         try publication.publish()

@@ -59,7 +59,10 @@ extension EndToEnd {
             try await daemon.stop()
         }
 
-        @Test("A socket in a folder that others may write to, or behind a symlink, is refused; -d says why", arguments: [[], ["-d"]])
+        @Test(
+            "A socket in a folder that others may write to, or behind a symlink, is refused; -d says why",
+            arguments: [[], ["-d"]]
+        )
         func socketFolder(_ more: [String]) async throws {
             let home = ScratchFolder("folder")
             let environment = DaemonUnderTest.environment(home: home.path)

@@ -43,8 +43,6 @@ final class ReceivingEnd: Sendable {
         receiver = try Receiver(
             staging: staging,
             workshop: workshop,
-            control: control.server,
-            received: ReceivedCount(),
             recall: nil,
             answersOffers: false
         ) { index, staging, _ in
@@ -54,7 +52,7 @@ final class ReceivingEnd: Sendable {
                     index,
                     from: staging,
                     to: destination,
-                    recall: nil,
+                    book: nil,
                     names: NamePlan(inbox: destination, destination: [])
                 )
                 try publication.publish()
@@ -68,7 +66,13 @@ final class ReceivingEnd: Sendable {
     /// Serves until the transfer ends, and cleans up; the error that ended it, nil when all was published.
     func run() async -> (any Error)? {
         var failure: (any Error)?
-        do { _ = try await receiver.run(MessageStream(control.server)) } catch { failure = error }
+        do {
+            if case .suspended = try await receiver.run(MessageStream(control.server)) {
+                failure = TransferError.linkLost
+            }
+        } catch {
+            failure = error
+        }
         control.server.close()
         if failure != nil {
             do { try await workshop.run { [staging] in try staging.remove() } } catch { Issue.record(error) }
@@ -183,14 +187,14 @@ final class SendingEnd: Sendable {
         self.link = link
         let reports = reports
         workshop = try await Workshop(compression: compression)
+        let opened = Opened(epoch: 1, credit: credit, channels: UInt64(channels))
         sender = Sender(
-            control: link.client,
-            opened: Opened(epoch: 1, credit: credit, channels: UInt64(channels)),
+            link: SenderLink(stream: MessageStream(link.client), opened: opened, connect: connect),
+            relink: nil,
             awaitsAnswers: false,
             workshop: workshop,
             compression: compression,
             channels: channels,
-            connect: connect,
             report: { reports.add($0) }
         )
     }
@@ -199,7 +203,7 @@ final class SendingEnd: Sendable {
         let result: Result<Committed, any Error>
         do {
             let walk = SourceWalk(sources: try paths.map(Self.source), options: WalkOptions())
-            let committed = try await sender.run(MessageStream(link.client), planner: SourcePlanner(walk: walk))
+            let committed = try await sender.run(SourcePlanner(walk: walk))
             result = .success(committed)
         } catch {
             result = .failure(error)

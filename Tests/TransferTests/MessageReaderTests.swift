@@ -100,7 +100,7 @@ struct MessageReaderTests {
         let limits: [MessageKind: Int] = [
             .hello: 4_096, .welcome: 4_096, .refused: 4_096, .echo: 16_384, .echoed: 16_384, .notify: 16_384,
             .notified: 4_096, .open: 16_384, .opened: 4_096, .attach: 4_096, .attached: 4_096, .records: 65_552,
-            .frame: 4_259_840, .commit: 48, .have: 65_536, .received: 8, .durable: 65_536, .reject: 8_192,
+            .frame: 4_259_840, .commit: 48, .have: 65_536, .received: 16, .durable: 65_536, .reject: 8_192,
             .committed: 65_536, .heartbeat: 0, .abort: 4_096,
         ]
         for kind in MessageKind.allCases { #expect(kind.limit == limits[kind], "\(kind)") }

@@ -54,7 +54,15 @@ struct MessageTests {
             "attached": .attached,
             "have": .have(Have(answered: 1 << 33, ranges: [0...0, 2...(1 << 32)])),
             "have nothing": .have(Have(answered: .max, ranges: [])),
-            "received": .received(.max),
+            "received": .received(Received(bytes: .max, records: 7)),
+            "opened again": .opened(
+                Opened(
+                    epoch: 301,
+                    credit: 64 << 20,
+                    channels: 8,
+                    taken: Opened.Taken(records: 1_000, chunks: 1 << 40)
+                )
+            ),
             "durable": .durable([0...2, 5...5]),
             "reject": .reject(Rejection(entry: .max, cause: .nameStands, path: "results/README")),
             "committed": .committed(committed),
@@ -134,7 +142,7 @@ struct MessageTests {
     }
 
     @Test func `fixed bodies are refused one byte short or long`() {
-        for (kind, length) in [(0x32, 48), (0x42, 8), (0x50, 0), (0x43, 12), (0x40, 20)] as [(UInt8, Int)] {
+        for (kind, length) in [(0x32, 48), (0x42, 16), (0x50, 0), (0x43, 12), (0x40, 20)] as [(UInt8, Int)] {
             let body = [UInt8](repeating: 0, count: length)
             // A range of no chunks is refused too, so give it one.
             var whole = body
@@ -155,7 +163,7 @@ struct MessageTests {
         let expected = Message.opened(Opened(epoch: 1, credit: 2, channels: 3))
         #expect(try decoded(fields(0x21, [(0, [9]), (1, [1]), (2, [2]), (3, [3])])) == expected)
         #expect(
-            try decoded(fields(0x21, [(1, [1]), (2, [2]), (3, [3]), (4, []), (99, [1, 2]), (.max, [])])) == expected
+            try decoded(fields(0x21, [(1, [1]), (2, [2]), (3, [3]), (6, []), (99, [1, 2]), (.max, [])])) == expected
         )
         #expect(try decoded(fields(0x23, [(1, [1]), (77, [])])) == .attached)
     }

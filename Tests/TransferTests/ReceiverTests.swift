@@ -253,7 +253,7 @@ struct ReceiverTests {
             .welcome(
                 Welcome(codecs: .all, software: "", inbox: [UInt8](repeating: 0, count: 16), displayName: "", label: "")
             ),
-            .durable([0...0]), .committed(Committed()), .echo([]), .received(0), .attached,
+            .durable([0...0]), .committed(Committed()), .echo([]), .received(Received(bytes: 0, records: 0)), .attached,
         ] as [Message]
     )
     func `a message that a sender does not send is refused as protocol`(_ message: Message) async throws {

@@ -47,6 +47,9 @@ int descriptors_lock_exclusively(int descriptor);
 /** A second, close-on-exec number for the same open file: fcntl(2) F_DUPFD_CLOEXEC. */
 int descriptors_duplicate(int descriptor);
 
+/* flock(LOCK_UN). */
+int descriptors_unlock(int descriptor);
+
 /** Switches O_NONBLOCK on or off. */
 int descriptors_set_nonblocking(int descriptor, int enabled);
 
