@@ -325,7 +325,9 @@ struct ConnectionService: Sendable {
 
     /// What a transfer that was published already was answered with; one that a daemon's death has interrupted is first.
     private func finishedAnswer(to open: OpenRequest, _ memory: SourceMemory) async throws -> Committed? {
-        try await delivery.finishInterrupted(of: memory)
+        let (inbox, gate, host) = (inbox, gate, settings.value.host(gate))
+        let folder = try await workshop.run { try inbox.folder(for: gate, host) }
+        try await delivery.into(folder, for: gate, host).finishInterrupted(of: memory)
         return try await workshop.run {
             try memory.book.load()
             return try memory.answer(to: open)
@@ -339,6 +341,7 @@ struct ConnectionService: Sendable {
         let (wholeInbox, gate, host) = (inbox, gate, settings.value.host(gate))
         let (ledger, limits) = (ledger, settings.value.limits)
         let (inbox, staging, donors, space) = try await workshop.run {
+            try wholeInbox.checkInPlace()
             let inbox = try wholeInbox.folder(for: gate, host)
             // Taken before the new folder is made, which is none of them.
             let donors = memory?.takeDonors(for: open.request) ?? []
@@ -466,7 +469,7 @@ struct ConnectionService: Sendable {
     private static func refusal(_ error: any Error) -> Abort {
         switch error {
         case let abort as Abort: abort
-        case is Inbox.Fault: Abort(.inputOutput, "the laptop's folder for this host cannot be used")
+        case is Inbox.Fault: .unusableFolder
         case let error as StagingError: Abort(error)
         case let error as SystemError: Abort(StagingError(error))
         default: Abort(.internal, "the laptop's daemon failed")
@@ -505,6 +508,9 @@ private struct Answerer {
 }
 
 extension Abort {
+    /// The folder that receives is gone, or is none that may receive; which, the laptop's log says.
+    static let unusableFolder = Abort(.inputOutput, "the laptop's folder for this host cannot be used")
+
     static let tooManyConnections = Abort(.busy, "the laptop has too many connections; try again")
 
     /// Says the same whatever stands there: a file, a symlink, what cannot be read, or another host's folder.

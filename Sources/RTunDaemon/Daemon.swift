@@ -82,6 +82,9 @@ package struct Daemon: Sendable {
         }
         let stop = StopSignal()
         await labels.openRemembered(and: settings.value.labels, logger)
+        for transfer in suspects.setAside {
+            logger.error("transfer \(transfer) ran at three crashes in a row and is refused")
+        }
         tidy(await labels.labels, delivery)
 
         let peers = try await Self.listen(on: socket, group)
@@ -135,7 +138,7 @@ package struct Daemon: Sendable {
         try await group.shutdownGracefully()
     }
 
-    /// Removes what earlier transfers left and nobody will go on with.
+    /// Completes and removes what earlier transfers left, in the folders of all hosts.
     private func tidy(_ labels: Set<HostLabel>, _ delivery: Delivery) {
         for transfer in suspects.setAside {
             logger.error("transfer \(transfer) ran at three crashes in a row and is refused")

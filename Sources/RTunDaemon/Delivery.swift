@@ -47,6 +47,7 @@ package struct Delivery: Sendable {
         recall: Recall?
     ) async throws -> Committed {
         try await inTurn(of: head.source) {
+            do { try inbox.checkInPlace() } catch { throw TransferError.local(.unusableFolder) }
             let names = recall?.names ?? NamePlan(inbox: inbox.directory, destination: head.destination)
             let folder = try openDestination(head.destination)
             var publication = Publication(index, from: staging, to: folder, book: recall?.book, names: names)

@@ -64,6 +64,20 @@ package struct Inbox: Sendable {
         )
     }
 
+    /// Throws where the path does not lead to the held folder any more: it was moved, removed or replaced.
+    ///
+    /// Writing on would be safe, and would put files where nobody looks for them.
+    package func checkInPlace() throws {
+        let isInPlace: Bool
+        do throws(SystemError) {
+            let standing = try Directory.open(path, followingLinks: false).status()
+            isInPlace = standing.isSameFile(as: try directory.status())
+        } catch {
+            isInPlace = false
+        }
+        guard isInPlace else { throw Fault(description: "\(path) was moved or replaced; start the daemon again") }
+    }
+
     private static func identity(in directory: Directory) throws -> [UInt8] {
         let name = ".rtun-inbox"
         if try directory.statusIfPresent(name) == nil {

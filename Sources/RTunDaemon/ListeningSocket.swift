@@ -15,7 +15,8 @@ final class ListeningSocket: Sendable {
         let address = try UnixAddress(path: path)
         let slash = path.lastIndex(of: "/")
         name = slash.map { String(path[path.index(after: $0)...]) } ?? path
-        folder = try Directory.open(slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? ".")
+        let parent = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+        folder = try Self.openSafely(parent, for: path)
         if let old = try folder.statusIfPresent(name) {
             guard old.kind == .socket, old.owner == ProcessContext.effectiveUserID, Self.isDead(address) else {
                 throw Supervisor.Fault.socketInUse(path)
@@ -24,6 +25,22 @@ final class ListeningSocket: Sendable {
         }
         descriptor = try UnixSocket.listen(at: address)
         bound = try folder.status(name)
+    }
+
+    /// Whoever may write to the folder could put a socket of his own in the place of ours.
+    private static func openSafely(_ parent: String, for path: String) throws -> Directory {
+        let folder: Directory
+        do throws(SystemError) {
+            folder = try Directory.open(parent, followingLinks: false)
+        } catch {
+            guard error.errno == .tooManySymbolicLinkLevels || error.errno == .notDirectory else { throw error }
+            throw Supervisor.Fault.openFolder(path)
+        }
+        let status = try folder.status()
+        guard status.owner == ProcessContext.effectiveUserID, status.mode & 0o022 == 0 else {
+            throw Supervisor.Fault.openFolder(path)
+        }
+        return folder
     }
 
     /// Whether the name still stands for the socket that was bound here.

@@ -151,7 +151,7 @@ package final class SpaceLedger: Sendable {
 
         package func noteWritten(_ bytes: UInt64) { ledger.noteWritten(bytes, for: account) }
 
-        /// Ends the account; called once, with whether what was written stays on the disk.
+        /// Ends the account, with whether what was written stays on the disk; a second call does nothing.
         package func close(staysOnDisk: Bool) { ledger.close(account, staysOnDisk: staysOnDisk) }
     }
 }

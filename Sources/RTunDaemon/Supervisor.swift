@@ -21,6 +21,7 @@ package struct Supervisor: Sendable {
     package enum Fault: Error, CustomStringConvertible {
         case alreadyRunning
         case socketInUse(String)
+        case openFolder(String)
         case keepsDying
         case died
 
@@ -28,6 +29,9 @@ package struct Supervisor: Sendable {
             switch self {
             case .alreadyRunning: "the daemon is already running; stop it with: rtun server --stop"
             case .socketInUse(let path): "another program listens at \(path)"
+            case .openFolder(let path):
+                "the folder of \(path) must be yours, no symlink, and nobody else's to write: "
+                    + "whoever can put a socket there gets what is meant for you"
             case .keepsDying: "the daemon died five times in a minute; the log says why"
             case .died: "the daemon ended before it listened; the log says why"
             }

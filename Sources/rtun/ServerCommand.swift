@@ -92,10 +92,16 @@ struct ServerCommand: AsyncParsableCommand {
             controlPath: configuration.controlPath
         )
         let ready = readyDescriptor
-        try await supervisor.run(arguments: arguments(configuration, inbox) + ["--worker"]) {
-            StandardStream.error.line("rtun: listening on \(safe(configuration.socketPath))")
-            StandardStream.error.line("rtun: what arrives goes to \(safe(inbox.path))")
-            if let ready { ReadySignal.give(on: ready) }
+        do {
+            try await supervisor.run(arguments: arguments(configuration, inbox) + ["--worker"]) {
+                StandardStream.error.line("rtun: listening on \(safe(configuration.socketPath))")
+                StandardStream.error.line("rtun: what arrives goes to \(safe(inbox.path))")
+                if let ready { ReadySignal.give(on: ready) }
+            }
+        } catch {
+            // In the background nobody sees what it prints.
+            if let ready { ReadySignal.give(on: ready, Array("\(error)".utf8)) }
+            throw error
         }
         return .success
     }
@@ -159,12 +165,15 @@ struct ServerCommand: AsyncParsableCommand {
             workingDirectory: "/"
         )
         try theirs.close()
-        let hasStarted = try await ReadySignal.wait(on: mine)
+        let signal = try await ReadySignal.wait(on: mine)
         guard try await answers(configuration) else {
-            StandardStream.error.line("rtun: the daemon did not start; \(safe(configuration.logPath)) may say why")
+            let reason = signal.map { String(decoding: $0, as: UTF8.self) }
+            StandardStream.error.line(
+                "rtun: " + safe(reason ?? "the daemon did not start; \(configuration.logPath) may say why")
+            )
             return .failure
         }
-        if !hasStarted { StandardStream.error.line("rtun: the daemon is already running") }
+        if signal != ReadySignal.listening { StandardStream.error.line("rtun: the daemon is already running") }
         return .success
     }
 
@@ -220,27 +229,29 @@ struct ServerCommand: AsyncParsableCommand {
     }
 }
 
-/// One byte through an inherited descriptor says that the daemon listens.
+/// One byte through an inherited descriptor says that the daemon listens; anything else says why it does not.
 private enum ReadySignal {
+    static let listening: [UInt8] = [1]
+
     /// The descriptor stays open where it is also the order to stop.
-    static func give(on number: Int32) {
+    static func give(on number: Int32, _ signal: [UInt8] = listening) {
         let descriptor = OwnedDescriptor(adopting: number)
         do throws(SystemError) {
-            try [UInt8(1)].withSpan { (span: RawSpan) throws(SystemError) in try descriptor.writeAll(span) }
+            try signal.withSpan { (span: RawSpan) throws(SystemError) in try descriptor.writeAll(span) }
         } catch {
             // Whoever waited is gone.
         }
         _ = descriptor.relinquish()
     }
 
-    /// True for the byte, false where the daemon ended without one.
-    static func wait(on descriptor: consuming OwnedDescriptor) async throws -> Bool {
+    /// What was said; nil where the daemon ended without a word.
+    static func wait(on descriptor: consuming OwnedDescriptor) async throws -> [UInt8]? {
         let connection = try await SocketConnection.adopting(descriptor, on: Client.group)
         let timer = connection.deadline(in: 20)
         defer {
             timer.cancel()
             connection.close()
         }
-        return try await connection.receive() != nil
+        return try await connection.receive().map { Array($0.readableBytesView) }
     }
 }

@@ -31,7 +31,7 @@ package final class ChildProcess: Sendable {
     private let started = ContinuousClock.now
     private let output: CapturedOutput
     private let errors: CapturedOutput
-    private let heldInput: Int32?
+    private let heldInput: Mutex<Int32?>
     // The lock is held while the process is signalled or reaped, so that no signal can go to a number given anew.
     private let state = Mutex(State())
 
@@ -68,7 +68,7 @@ package final class ChildProcess: Sendable {
             inputEnd = pipe.reading
             feed = (pipe.writing, bytes, false)
         }
-        heldInput = feed.flatMap { $0.ends ? nil : $0.descriptor }
+        heldInput = Mutex(feed.flatMap { $0.ends ? nil : $0.descriptor })
         defer { close(inputEnd) }
         do {
             identifier = try Spawn(
@@ -91,13 +91,20 @@ package final class ChildProcess: Sendable {
         }
     }
 
+    /// Ends an input that was left open.
+    package func endInput() {
+        heldInput.withLock { descriptor in
+            if let open = descriptor.take() { close(open) }
+        }
+    }
+
     deinit {
         if state.withLock({ $0.result == nil }) {
             kill(identifier, SIGKILL)
             var status: Int32 = 0
             waitpid(identifier, &status, 0)
         }
-        if let heldInput { close(heldInput) }
+        endInput()
     }
 
     /// Starts a program, waits for its end, and kills it when that takes longer than `timeout`.
