@@ -63,7 +63,8 @@ package struct ConnectionService: Sendable {
             }
             guard let messages = try Greeting.messages(inLine: line) else {
                 timer.cancel()
-                try await LineDialogue(notices: notices, logger: logger).serve(stream, first: line)
+                let reception = LineReception(inbox: inbox, delivery: delivery, workshop: workshop, logger: logger)
+                try await LineDialogue(notices: notices, reception: reception).serve(stream, first: line)
                 return
             }
             guard try await stream.nextLine(atMost: 64) == Array("PING".utf8) else {

@@ -140,6 +140,11 @@ private final class InboundGate: ChannelInboundHandler {
 
     func channelInactive(context: ChannelHandlerContext) { end() }
 
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if event as? ChannelEvent == .inputClosed { end() }
+        context.fireUserInboundEventTriggered(event)
+    }
+
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         end()
         context.close(promise: nil)

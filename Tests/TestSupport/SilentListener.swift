@@ -30,7 +30,7 @@ package final class SilentListener: Sendable {
     }
 
     /// Makes a socket and gives it, with the address of `path`, to bind(2) or connect(2).
-    private static func socket(
+    static func socket(
         at path: String,
         then call: (Int32, UnsafePointer<sockaddr>, socklen_t) -> Int32
     ) throws -> Int32 {
