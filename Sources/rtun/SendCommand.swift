@@ -224,6 +224,16 @@ struct SendCommand: AsyncParsableCommand {
                             SourcePlanner(walk: SourceWalk(sources: sources.sources, options: options))
                         }
                 }
+            } catch TransferError.originalDaemon(let address) {
+                guard sources.streamName == nil else {
+                    throw SourceArguments.Fault(
+                        description: "the original rtun daemon must be told a size first: send a file, not -"
+                    )
+                }
+                return try await OriginalRun(address: address, report: report).transfer(
+                    SourceWalk(sources: sources.sources, options: options),
+                    to: place.folders
+                )
             } catch {
                 report.clear()
                 throw error
