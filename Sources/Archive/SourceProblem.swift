@@ -23,14 +23,24 @@ package struct SourceProblem: Error, Sendable, Hashable {
         case notForOriginal(String)
     }
 
-    /// As the user knows it; passes `SafeText` before it is shown.
-    package let path: String
+    /// As the user knows it, byte for byte: a name need not be text.
+    private let pathBytes: [UInt8]
     package let kind: Kind
 
     package init(path: String, kind: Kind) {
-        self.path = path
+        self.init(pathBytes: Array(path.utf8), kind: kind)
+    }
+
+    package init(pathBytes: [UInt8], kind: Kind) {
+        self.pathBytes = pathBytes
         self.kind = kind
     }
+
+    /// The path as text, for programs; where it is none, as it is shown, so that two names never look alike.
+    package var path: String { String(validating: pathBytes, as: UTF8.self) ?? shownPath }
+
+    /// The path fit for a terminal: what is no text stands there as `\xNN`.
+    package var shownPath: String { SafeText(bytes: pathBytes).description }
 
     /// A benign problem is told and changes no exit code.
     package var isBenign: Bool { kind == .grew }

@@ -55,7 +55,7 @@ final class SendReport: Sendable {
             }
             if mode == .quiet, problem.isBenign { return }
             clear(&state)
-            StandardStream.error.line("rtun: \(safe(problem.path)): \(problem.explanation)")
+            StandardStream.error.line("rtun: \(problem.shownPath): \(problem.explanation)")
         }
     }
 
