@@ -33,10 +33,10 @@ package actor OriginalSender {
     private var current: OriginalConnection?
     private var isStopped = false
 
-    /// - Parameters:
-    ///   - isView: VIEW in place of SEND.
-    ///   - connect: makes a connection; called again after every error of the daemon.
-    ///   - report: told of files that were refused or changed.
+    /// Makes a sender for SEND, or for VIEW with `isView`; throws where there is no memory for its buffer.
+    ///
+    /// `connect` is called for the first connection and after every error of the daemon, `report` for every file that
+    /// was refused or changed.
     package init(
         isView: Bool,
         workshop: Workshop,

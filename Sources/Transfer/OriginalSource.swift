@@ -24,7 +24,7 @@ package final class OriginalSource: @unchecked Sendable {
     /// Folders in which nothing was met, by number.
     private var empty: [UInt32: String] = [:]
 
-    /// - Parameter report: told of everything that is not sent.
+    /// Makes a source whose files go below `destination`; `report` is told of everything that is not sent.
     package init(
         _ walk: SourceWalk,
         to destination: [EntryName],
