@@ -16,7 +16,7 @@ package final class PlainFile: @unchecked Sendable {
     package init(_ entry: WalkedEntry) throws(SourceProblem) {
         path = entry.path
         do throws(SystemError) {
-            descriptor = try entry.folder.openFile(entry.sourceName, followingLink: entry.followsLink)
+            descriptor = try entry.folder.open().openFile(entry.sourceName, followingLink: entry.followsLink)
             opened = try descriptor.status()
         } catch {
             throw SourceProblem(path: entry.path, error: error)
