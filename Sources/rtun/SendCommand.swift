@@ -220,9 +220,9 @@ struct SendCommand: AsyncParsableCommand {
                     )
                 } else {
                     result = try await HealingRun(run: run, patience: transfer.patience).send(rememberingIn: { _ in nil
-                        }) {
-                            SourcePlanner(walk: SourceWalk(sources: sources.sources, options: options))
-                        }
+                    }) {
+                        SourcePlanner(walk: SourceWalk(sources: sources.sources, options: options))
+                    }
                 }
             } catch TransferError.originalDaemon(let address) {
                 guard sources.streamName == nil else {
