@@ -65,25 +65,35 @@ struct LineReception: Sendable {
         }
         timer.cancel()
         do {
-            let digest = try await workshop.run { try file.finish() }.description
-            guard said.elementsEqual(digest.utf8) else { return .mismatch(said: said, digest: digest) }
-            return try await publish(transfer, file)
+            let digest = try await workshop.run { try file.finish() }
+            guard said.elementsEqual(digest.description.utf8) else {
+                return .mismatch(said: said, digest: digest.description)
+            }
+            return try await publish(transfer, file, digest)
         } catch {
             return .failed(reason(error))
         }
     }
 
-    private func publish(_ transfer: OriginalTransfer, _ file: IncomingFile) async throws -> OriginalReply {
-        let delivery = delivery
+    private func publish(
+        _ transfer: OriginalTransfer,
+        _ file: IncomingFile,
+        _ digest: Digest
+    ) async throws -> OriginalReply {
         let index = file.index
         let staging = file.staging
         let committed: Committed
+        // A client of the original says neither who it is nor which transfer this is: nobody asks for it again.
+        let head = PublicationHead(
+            source: "",
+            transfer: .random(in: .min ... .max),
+            secret: digest,
+            destination: transfer.folders
+        )
         if transfer.isView {
-            committed = try await delivery.view(index, staging, recall: nil)
+            committed = try await delivery.view(index, staging, as: head, recall: nil)
         } else {
-            committed = try await workshop.run {
-                try delivery.deliver(index, staging, to: transfer.folders, recall: nil)
-            }
+            committed = try await delivery.deliver(index, staging, as: head, recall: nil)
         }
         logger.info(
             "received by the original's protocol",
