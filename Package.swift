@@ -26,7 +26,9 @@ let package = Package(
     name: "rtun",
     platforms: [.macOS(.v15)],
     products: [
-        .executable(name: "rtun", targets: ["rtun"])
+        .executable(name: "rtun", targets: ["rtun"]),
+        // For the package in Fuzz/, nobody else.
+        .library(name: "RTunParts", targets: ["Codecs", "Descriptors", "Archive", "Transfer", "RTunDaemon"]),
     ],
     dependencies: [
         .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),

@@ -42,8 +42,10 @@ package struct EntryName: Sendable, Hashable, CustomStringConvertible {
         self.text = text
     }
 
-    /// Names that the daemon keeps for itself in a folder that receives.
-    package var isReserved: Bool { text.utf8.starts(with: ".rtun-".utf8) }
+    /// Names that the daemon keeps for itself in a folder that receives, in either case: a file system may fold it.
+    package var isReserved: Bool {
+        text.utf8.lazy.map { (0x41...0x5A).contains($0) ? $0 + 0x20 : $0 }.starts(with: ".rtun-".utf8)
+    }
 
     /// Compared byte for byte: `String` holds names equal that differ in normalisation, a file system need not.
     package static func == (left: EntryName, right: EntryName) -> Bool {

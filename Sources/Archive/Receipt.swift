@@ -58,8 +58,7 @@ enum ReceiptRecord {
         let identity = try FileIdentity(from: &reader)
         let mode = UInt32(try reader.varint("mode", atMost: 0o7777))
         let count = try reader.varint("items", atMost: UInt64(reader.remaining))
-        var items: [ChunksRecord.Item] = []
-        for _ in 0..<count { items.append(try ChunksRecord.Item(from: &reader)) }
+        let items = try ChunksRecord.Item.list(from: &reader, count: count)
         self = .receipt(path: path, Receipt(kind: kind, identity: identity, mode: mode, items: items))
     }
 }
@@ -95,5 +94,21 @@ package struct FinishedTransfer: Sendable, Hashable {
         transfer = try reader.u64()
         secret = try reader.digest()
         answer = try reader.byteString("answer", atMost: Self.answerLimit).copy
+    }
+}
+
+extension ChunksRecord.Item {
+    /// The list of a whole file; all together they are no longer than a file can be.
+    static func list(from reader: inout ByteReader, count: UInt64) throws(FormatError) -> [ChunksRecord.Item] {
+        var items: [ChunksRecord.Item] = []
+        var bytes: Int64 = 0
+        for _ in 0..<count {
+            let item = try ChunksRecord.Item(from: &reader)
+            let (sum, overflow) = bytes.addingReportingOverflow(item.length)
+            guard !overflow else { throw FormatError("a list of chunks that is too long for a file") }
+            bytes = sum
+            items.append(item)
+        }
+        return items
     }
 }

@@ -4,7 +4,7 @@ package import Descriptors
 private import SystemPackage
 
 /// Something at the source that was not sent, or not as it stood: a line for the user, and exit code 5 unless benign.
-package struct SourceProblem: Sendable, Hashable {
+package struct SourceProblem: Error, Sendable, Hashable {
     package enum Kind: Sendable, Hashable {
         case unreadable(SystemError)
         case vanished
@@ -19,16 +19,28 @@ package struct SourceProblem: Sendable, Hashable {
         case loop
         /// Refused by the laptop.
         case rejected(RejectCause)
+        /// A daemon of the original tool cannot take it, or refused it; half a sentence, as it came.
+        case notForOriginal(String)
     }
 
-    /// As the user knows it; passes `SafeText` before it is shown.
-    package let path: String
+    /// As the user knows it, byte for byte: a name need not be text.
+    private let pathBytes: [UInt8]
     package let kind: Kind
 
     package init(path: String, kind: Kind) {
-        self.path = path
+        self.init(pathBytes: Array(path.utf8), kind: kind)
+    }
+
+    package init(pathBytes: [UInt8], kind: Kind) {
+        self.pathBytes = pathBytes
         self.kind = kind
     }
+
+    /// The path as text, for programs; where it is none, as it is shown, so that two names never look alike.
+    package var path: String { String(validating: pathBytes, as: UTF8.self) ?? shownPath }
+
+    /// The path fit for a terminal: what is no text stands there as `\xNN`.
+    package var shownPath: String { SafeText(bytes: pathBytes).description }
 
     /// A benign problem is told and changes no exit code.
     package var isBenign: Bool { kind == .grew }
@@ -51,6 +63,7 @@ package struct SourceProblem: Sendable, Hashable {
         case .tooDeep: "is deeper than \(ArchiveLimits.depth) folders or its path is too long"
         case .unsizedTooLong: "has no size; send it with: rtun send - --name NAME < FILE"
         case .loop: "is a symlink to a folder that holds it"
+        case .notForOriginal(let reason): SafeText(reason, limit: 512).description
         case .rejected(.nameStands): "its name is the same as another one's on the laptop's file system"
         case .rejected(.linkLeavesTree): "is a symlink that leaves the tree"
         case .rejected(.folderRefused): "what holds it, or what it links to, was refused"

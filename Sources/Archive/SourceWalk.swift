@@ -167,7 +167,7 @@ package struct SourceWalk {
             do throws(EntryName.Fault) {
                 name = try EntryName(validating: raw)
             } catch {
-                return .problem(SourceProblem(path: level.path + "/" + text, kind: .name(error)))
+                return .problem(SourceProblem(pathBytes: Array((level.path + "/").utf8) + raw, kind: .name(error)))
             }
             guard
                 let step = visit(

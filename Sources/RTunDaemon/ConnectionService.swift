@@ -77,10 +77,16 @@ struct ConnectionService: Sendable {
             }
             guard let messages = try Greeting.messages(inLine: line) else {
                 timer.cancel()
-                try await LineDialogue(gate: gate, settings: settings, notices: notices, logger: logger).serve(
-                    stream,
-                    first: line
+                let host = settings.value.host(gate)
+                let folder = try inbox.folder(for: gate, host)
+                let reception = LineReception(
+                    inbox: folder,
+                    delivery: delivery.into(folder, for: gate, host),
+                    workshop: workshop,
+                    logger: logger
                 )
+                try await LineDialogue(gate: gate, settings: settings, notices: notices, reception: reception)
+                    .serve(stream, first: line)
                 return
             }
             guard try await stream.nextLine(atMost: 64) == Array("PING".utf8) else {

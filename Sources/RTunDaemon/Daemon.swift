@@ -165,6 +165,8 @@ package struct Daemon: Sendable {
         let raw = descriptor.relinquish()
         return try await ServerBootstrap(group: group)
             .childChannelOption(.autoRead, value: false)
+            // A peer that has said all it has to say may still hear the answer.
+            .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelOption(
                 .recvAllocator,
                 value: FixedSizeRecvByteBufferAllocator(capacity: TransferLimits.readBytes)

@@ -26,11 +26,7 @@ package struct DaemonConnection: Sendable {
         within seconds: Int64,
         on group: any EventLoopGroup
     ) async throws -> DaemonConnection {
-        let descriptor = try UnixSocket.connect(to: address)
-        // Who listens decides: another user's socket at this place would get the data and could fake an OK.
-        let peer = try UnixSocket.peerUserID(of: descriptor.rawValue)
-        guard peer == ProcessContext.effectiveUserID || peer == 0 else { throw TransferError.noAnswer }
-        let connection = try await SocketConnection.adopting(descriptor, on: group)
+        let connection = try await SocketConnection.connecting(to: address, on: group)
         let timer = connection.deadline(in: seconds)
         defer { timer.cancel() }
         do {
@@ -54,10 +50,11 @@ package struct DaemonConnection: Sendable {
     ) async throws -> DaemonConnection {
         try await connection.send(ByteBuffer(bytes: Greeting.request([.hello(hello)] + (request.map { [$0] } ?? []))))
         var stream = MessageStream(connection)
-        guard let line = try await stream.nextLine(atMost: TransferLimits.firstLineBytes) else {
+        // An original daemon says the whole line back.
+        guard let line = try await stream.nextLine(atMost: TransferLimits.firstLineBytes + 64) else {
             throw TransferError.noAnswer
         }
-        if line.starts(with: "ERROR".utf8) { throw TransferError.originalDaemon }
+        if line.starts(with: "ERROR 100 ".utf8) { throw TransferError.originalDaemon(address) }
         guard let messages = try Greeting.messages(inLine: line) else {
             throw TransferError.malformed(FormatError("the answer to the greeting"))
         }

@@ -55,6 +55,18 @@ package final class SocketConnection: Sendable {
         return credentials.userID
     }
 
+    /// Connects to a listener of our own or of root; throws `noAnswer` where it is another user's.
+    package static func connecting(
+        to address: UnixAddress,
+        on group: any EventLoopGroup
+    ) async throws -> SocketConnection {
+        let descriptor = try UnixSocket.connect(to: address)
+        // Who listens decides: another user's socket at this place would get the data and could fake an OK.
+        let peer = try UnixSocket.peerUserID(of: descriptor.rawValue)
+        guard peer == ProcessContext.effectiveUserID || peer == 0 else { throw TransferError.noAnswer }
+        return try await adopting(descriptor, on: group)
+    }
+
     /// The next bytes, as many as there are; nil at the end of the stream.
     package func receive() async throws -> ByteBuffer? {
         let gate = gate
@@ -176,6 +188,11 @@ private final class InboundGate: ChannelInboundHandler {
     }
 
     func channelInactive(context: ChannelHandlerContext) { end() }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if event as? ChannelEvent == .inputClosed { end() }
+        context.fireUserInboundEventTriggered(event)
+    }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         end()

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 package import Archive
+package import Descriptors
 
 /// How a dialogue with a peer ends badly, seen from this side.
 package enum TransferError: Error, Sendable, CustomStringConvertible {
@@ -18,8 +19,10 @@ package enum TransferError: Error, Sendable, CustomStringConvertible {
     case noAnswer
     /// Bytes that a broken link has swallowed cannot be read again.
     case sourceGone
-    /// The daemon of the original tool answers, which speaks the line protocol alone.
-    case originalDaemon
+    /// The daemon of the original tool answers there, which speaks the line protocol alone.
+    case originalDaemon(UnixAddress)
+    /// It answered with one of its errors.
+    case originalRefused(String)
 
     package var description: String {
         switch self {
@@ -29,7 +32,8 @@ package enum TransferError: Error, Sendable, CustomStringConvertible {
         case .malformed(let error): "the peer does not keep to the protocol: \(error.description)"
         case .noAnswer: "nobody answers behind the socket"
         case .sourceGone: "the link broke, and what it swallowed cannot be read again"
-        case .originalDaemon: "the laptop runs the original rtun daemon, which this client cannot talk to yet"
+        case .originalDaemon: "the laptop runs the original rtun daemon, which cannot do this"
+        case .originalRefused(let reply): "the original rtun daemon answered: \(reply)"
         }
     }
 
@@ -40,7 +44,7 @@ package enum TransferError: Error, Sendable, CustomStringConvertible {
         case .malformed(let error): Abort(.protocolViolation, error.description)
         case .silence: Abort(.timeout, "nothing was heard for too long")
         case .sourceGone: Abort(.interrupted, "the source cannot be read again")
-        case .peer, .linkLost, .noAnswer, .originalDaemon: nil
+        case .peer, .linkLost, .noAnswer, .originalDaemon, .originalRefused: nil
         }
     }
 
@@ -55,9 +59,10 @@ package enum TransferError: Error, Sendable, CustomStringConvertible {
     /// True where the laptop or the link went away: nothing is wrong with the send itself.
     package var isInterruption: Bool {
         switch self {
-        case .linkLost, .silence, .noAnswer: true
+        // The original's daemon knows nothing of a send that has begun elsewhere.
+        case .linkLost, .silence, .noAnswer, .originalDaemon: true
         case .peer(let abort): [.stopping, .timeout, .busy].contains(abort.code)
-        case .local, .malformed, .originalDaemon, .sourceGone: false
+        case .local, .malformed, .originalRefused, .sourceGone: false
         }
     }
 }

@@ -20,7 +20,15 @@ struct EchoCommand: AsyncParsableCommand {
             guard text.utf8.count <= MessageKind.echo.limit else {
                 throw ValidationError("at most 16 KiB can be echoed")
             }
-            let (found, _, answer) = try await Client(client).ask(.echo(Array(text.utf8)))
+            let found: DaemonConnection
+            let answer: Message
+            do {
+                (found, _, answer) = try await Client(client).ask(.echo(Array(text.utf8)))
+            } catch TransferError.originalDaemon(let address) {
+                let words = OriginalName.notice(title: "", body: text)
+                StandardStream.output.line(safe(try await Client.order("ECHO \(words)", at: address)))
+                return .success
+            }
             found.connection.close()
             guard case .echoed(let bytes) = answer else { return .failure }
             StandardStream.output.line(safe(String(decoding: bytes, as: UTF8.self)))

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+private import Archive
 private import ArgumentParser
 private import Descriptors
 private import Dispatch
@@ -20,8 +21,20 @@ enum EntryPoint {
                 try command.run()
             }
         } catch {
-            RTun.exit(withError: error)
+            let code = RTun.exitCode(for: error)
+            // Help and version are our own words; a complaint repeats what was typed.
+            let text = code.isSuccess ? "" : terminalText(RTun.fullMessage(for: error))
+            guard !text.isEmpty else { RTun.exit(withError: error) }
+            StandardStream.error.line(text)
+            RTun.exit(withError: code)
         }
+    }
+
+    /// A message whose names may have passed `SafeText` already: what is still unsafe is escaped, the rest stays.
+    private static func terminalText(_ message: String) -> String {
+        message.unicodeScalars.map { scalar in
+            scalar != "\n" && scalar.isUnsafeForDisplay ? safe(String(scalar)) : String(scalar)
+        }.joined()
     }
 
     /// Runs a command in a task and blocks until it has ended.

@@ -47,7 +47,17 @@ struct NotifyCommand: AsyncParsableCommand {
                 body: body.cut(toBytes: 8_192),
                 urgency: urgency.number
             )
-            let (found, _, answer) = try await Client(client).ask(.notify(request))
+            let client = Client(client)
+            let found: DaemonConnection
+            let answer: Message
+            do {
+                (found, _, answer) = try await client.ask(.notify(request))
+            } catch TransferError.originalDaemon(let address) {
+                let host = client.finder.hello.hostName.filter { !$0.isWhitespace }
+                let words = OriginalName.notice(title: request.title, body: request.body)
+                _ = try await Client.order("NOTIFY \(host.isEmpty ? "server" : host) \(words)", at: address)
+                return .success
+            }
             found.connection.close()
             guard case .notified(let outcome) = answer else { return .failure }
             switch outcome {

@@ -21,7 +21,14 @@ struct PingCommand: AsyncParsableCommand {
     func run() async throws {
         try await Client.run {
             let start = ProcessContext.monotonicNow
-            let found = try await Client(client).open(nil)
+            let found: DaemonConnection
+            do {
+                found = try await Client(client).open(nil)
+            } catch TransferError.originalDaemon {
+                StandardStream.output.line("OK PONG")
+                if verbose { StandardStream.output.line("daemon      the original rtun: no resume, files one by one") }
+                return .success
+            }
             let elapsed = ProcessContext.monotonicNow - start
             found.connection.close()
             StandardStream.output.line("OK PONG")

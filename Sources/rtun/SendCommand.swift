@@ -157,7 +157,20 @@ struct SendCommand: AsyncParsableCommand {
     }
 
     private func send(_ job: SendJob) async throws -> ExitStatus {
-        let result = try await job.run()
+        let result: TransferRun.Result
+        do {
+            result = try await job.run()
+        } catch TransferError.originalDaemon(let address) {
+            guard job.sources.streamName == nil else {
+                throw SourceArguments.Fault(
+                    description: "the original rtun daemon must be told a size first: send a file, not -"
+                )
+            }
+            return try await OriginalRun(address: address, report: job.report).transfer(
+                SourceWalk(sources: job.sources.sources, options: job.options),
+                to: job.place.folders
+            )
+        }
         job.tellNewNames(result.committed)
         job.report.finish(
             result.committed,

@@ -62,7 +62,7 @@ final class SendReport: Sendable {
             }
             if mode == .quiet, problem.isBenign { return }
             clear(&state)
-            StandardStream.error.line("rtun: \(safe(problem.path)): \(problem.explanation)")
+            StandardStream.error.line("rtun: \(problem.shownPath): \(problem.explanation)")
         }
     }
 
@@ -73,6 +73,11 @@ final class SendReport: Sendable {
             clear(&state)
             StandardStream.error.line("rtun: \(text)")
         }
+    }
+
+    /// A result that is one sentence.
+    func tell(_ text: String) {
+        if mode == .text { StandardStream.output.line(text) }
     }
 
     /// Draws progress; `total` is nil while the sources are still being counted.
@@ -117,7 +122,13 @@ final class SendReport: Sendable {
     }
 
     /// The last line: what arrived where.
-    func finish(_ committed: Committed, laptop: String, progress: SendProgress, elapsed: Double) {
+    func finish(
+        _ committed: Committed,
+        laptop: String,
+        progress: SendProgress,
+        elapsed: Double,
+        isVerified: Bool = true
+    ) {
         clear()
         let problems = problemCount
         if problems > Self.listedProblems, mode != .json {
@@ -136,7 +147,7 @@ final class SendReport: Sendable {
                     hadBytes: progress.hadBytes,
                     secondsElapsed: elapsed,
                     errorCount: problems,
-                    verified: true
+                    verified: isVerified
                 )
             )
         case .text:
@@ -145,7 +156,7 @@ final class SendReport: Sendable {
             StandardStream.output.line(
                 "\(Self.destination(committed, laptop)): \(committed.files) \(committed.files == 1 ? "file" : "files"), "
                     + "\(ByteFormat.size(committed.bytes)), \(ByteFormat.size(progress.wireBytes)) over the wire\(already), "
-                    + "\(ByteFormat.elapsed(elapsed)), \(ByteFormat.rate(rate)), verified"
+                    + "\(ByteFormat.elapsed(elapsed)), \(ByteFormat.rate(rate))\(isVerified ? ", verified" : "")"
             )
         }
     }
@@ -173,7 +184,19 @@ enum JSONLine {
         encoder.keyEncodingStrategy = .convertToSnakeCase
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         guard let data = try? encoder.encode(value) else { return }
-        StandardStream.output.line(String(decoding: data, as: UTF8.self))
+        StandardStream.output.line(escaped(String(decoding: data, as: UTF8.self)))
+    }
+
+    /// JSON leaves DEL, C1 and direction characters as they are: they stand in strings alone, where `\u` may replace them.
+    static func escaped(_ line: String) -> String {
+        guard line.unicodeScalars.contains(where: \.isUnsafeForDisplay) else { return line }
+        return line.unicodeScalars.map { scalar in
+            guard scalar.isUnsafeForDisplay else { return String(scalar) }
+            return String(scalar).utf16.map { unit in
+                let digits = String(unit, radix: 16)
+                return "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+            }.joined()
+        }.joined()
     }
 }
 

@@ -98,24 +98,44 @@ struct SocketFinder {
     ///
     /// The newest of those that answer wins.
     private func newestAnswering(_ candidates: [Candidate]) async throws -> DaemonConnection? {
-        try await withThrowingTaskGroup(of: (Int, DaemonConnection?).self) { group in
+        try await withThrowingTaskGroup(of: (Int, Answer?).self) { group in
             for (position, candidate) in candidates.enumerated() {
-                group.addTask { (position, try? await answering(candidate.address, nil)) }
+                group.addTask {
+                    do {
+                        return (position, try await answering(candidate.address, nil).map { .daemon($0) })
+                    } catch TransferError.originalDaemon(let address) {
+                        return (position, .original(address))
+                    } catch {
+                        return (position, nil)
+                    }
+                }
             }
-            var answers: [Int: DaemonConnection] = [:]
+            var answers: [Int: Answer] = [:]
             var open = Set(candidates.indices)
-            for try await (position, connection) in group {
+            for try await (position, answer) in group {
                 open.remove(position)
-                answers[position] = connection
+                answers[position] = answer
                 // Nothing newer is still being waited for.
                 if let best = answers.keys.min(), !open.contains(where: { $0 < best }) {
-                    for (position, other) in answers where position != best { other.connection.close() }
+                    for case (let position, .daemon(let other)) in answers where position != best {
+                        other.connection.close()
+                    }
                     group.cancelAll()
-                    return answers[best]
+                    switch answers[best] {
+                    case .daemon(let found): return found
+                    case .original(let address): throw TransferError.originalDaemon(address)
+                    case nil: return nil
+                    }
                 }
             }
             return nil
         }
+    }
+
+    /// Who answers at a socket.
+    private enum Answer {
+        case daemon(DaemonConnection)
+        case original(UnixAddress)
     }
 
     /// Sockets of ours, newest first.

@@ -66,6 +66,16 @@ struct ViewCommand: AsyncParsableCommand {
         let result: TransferRun.Result
         do {
             result = try await run.send(planner, on: try await run.open(try run.makeRequest()))
+        } catch TransferError.originalDaemon(let address) {
+            guard stream == nil else {
+                throw SourceArguments.Fault(
+                    description: "the original rtun daemon must be told a size first: view a file, not -"
+                )
+            }
+            return try await OriginalRun(address: address, report: report).transfer(
+                SourceWalk(sources: source.sources, options: WalkOptions()),
+                isView: true
+            )
         } catch {
             report.clear()
             throw error

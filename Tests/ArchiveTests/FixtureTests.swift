@@ -13,7 +13,8 @@ struct FixtureTests {
         .enabled(if: hasPython, "no python3"),
         arguments: [
             "archive/records.txt", "archive/manifest.txt", "archive/frames.txt", "archive/home.txt",
-            "protocol/messages.txt", "protocol/payloads.txt", "protocol/greetings.txt",
+            "protocol/messages.txt", "protocol/payloads.txt", "protocol/greetings.txt", "protocol/dialogues.txt",
+            "protocol/original-probe.txt",
         ]
     )
     func `the script prints the golden files`(_ name: String) async throws {

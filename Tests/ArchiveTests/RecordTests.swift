@@ -3,6 +3,7 @@
 import Archive
 import Codecs
 import Descriptors
+import TestSupport
 import Testing
 
 struct RecordTests {

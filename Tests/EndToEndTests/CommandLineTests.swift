@@ -42,6 +42,41 @@ extension EndToEnd {
             #expect(result.stderr.contains("ssh"), "\(result)")
         }
 
+        @Test(
+            "What was typed wrongly is repeated without its control characters",
+            arguments: [
+                ["send", "--progress", "\u{1B}[31mred", "file.txt"], ["send", "--\u{1B}]0;x\u{7}", "file.txt"],
+                ["notify", "-u", "\u{9B}5m\u{202E}", "x"], ["\u{1B}c"], ["send", "-o", "\u{1B}c/", "no\u{1B}such"],
+            ]
+        )
+        func controlCharacters(_ arguments: [String]) async throws {
+            let result = try await rtun(arguments)
+            #expect(result.status != 0, "\(result)")
+            let isSafe = !(result.stdout + result.stderr).unicodeScalars.contains {
+                ($0.value < 0x20 && $0 != "\n") || (0x7F...0x9F).contains($0.value) || $0.value == 0x202E
+            }
+            #expect(isSafe && !result.stderr.isEmpty, "\(result.stderr.debugDescription)")
+        }
+
+        @Test("Names that are no text are listed so that they can be told apart, on the terminal and as JSON")
+        func namesThatAreNoText() async throws {
+            try TreeMaker.folder(scratch.path + "/odd")
+            for byte in [UInt8(0xE8), 0xE9] {
+                let path = Array((scratch.path + "/odd/caf").utf8) + [byte, 0]
+                let descriptor = path.withUnsafeBufferPointer { bytes in
+                    bytes.withMemoryRebound(to: CChar.self) { open($0.baseAddress!, O_CREAT | O_WRONLY, 0o600) }
+                }
+                // APFS takes no such names.
+                guard descriptor >= 0 else { return }
+                close(descriptor)
+            }
+            let shown = try await rtun(["send", "-n", "-r", "odd"])
+            #expect(shown.status == 5, "\(shown)")
+            #expect(shown.stderr.contains("odd/caf\\xe8: ") && shown.stderr.contains("odd/caf\\xe9: "), "\(shown)")
+            let lines = try await rtun(["send", "-n", "-r", "--json", "odd"])
+            #expect(Set(lines.outputLines.filter { $0.contains("caf") }).count == 2, "\(lines)")
+        }
+
         @Test("A socket on which nobody listens is no tunnel, and is cleared away")
         func deadSocket() async throws {
             let dead = state + "/rtun.sock.dead"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import Archive
+import TestSupport
 import Testing
 
 @testable import Transfer

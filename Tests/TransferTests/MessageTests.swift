@@ -3,6 +3,7 @@
 import Archive
 import Codecs
 import NIOCore
+import TestSupport
 import Testing
 import Transfer
 

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 
-import Foundation
-import TestSupport
+internal import Foundation
 
 /// One file of `Fixtures/`: byte strings by name, written by `scripts/make-fixtures` from the documents alone.
-struct GoldenFile {
-    let names: [String]
+package struct GoldenFile {
+    /// In the order of the file.
+    package let names: [String]
     private let values: [String: [UInt8]]
 
-    init(_ path: String) throws {
+    package init(_ path: String) throws {
         let text = try String(contentsOfFile: FixtureLocation.fixture(path), encoding: .utf8)
         var names: [String] = []
         var values: [String: [UInt8]] = [:]
@@ -24,7 +24,7 @@ struct GoldenFile {
         self.values = values
     }
 
-    subscript(name: String) -> [UInt8] {
+    package subscript(name: String) -> [UInt8] {
         get throws {
             guard let value = values[name] else { throw TestSupportFailure("there is no fixture \(name)") }
             return value
