@@ -171,6 +171,30 @@ def rot(rig, result):
             result.count("bits turned", flips)
 
 
+@case("growing", "T47", "a log that grows while it is sent: its size at open arrives, exit 0")
+def growing(rig, result):
+    with rig.site() as site:
+        site.start()
+        for size in (200_000, 24 * MIB):
+            site.make_file("log", size, result.random)
+            with open(site.path("log"), "rb") as file:
+                before = file.read()
+            with Relay(os.path.join(site.base, "relay"), site.daemon_socket) as relay:
+                def grow(_):
+                    with open(site.path("log"), "ab", buffering=0) as file:
+                        file.write(b"one more line\n")
+                relay.on_up = grow
+                outcome = site.run("--compress", "none", "log", socket_path=relay.path)
+            result.check(outcome.status == 0, f"O5 {size}: {outcome}")
+            if outcome.status == 0:
+                with open(site.arrived("log"), "rb") as file:
+                    data = file.read()
+                result.check(data.startswith(before) and len(data) <= os.path.getsize(site.path("log")),
+                             f"O4: {len(data)} bytes of a log of {size} that grew")
+            site.clear_inbox()
+            result.count("growing files")
+
+
 @case("random-trees", "T62", "random trees, every codec, with and without one random fault", quick=True)
 def random_trees(rig, result):
     with rig.site() as site:

@@ -159,29 +159,3 @@ def listed_or_there(result, site, outcome, when):
             result.check(False, f"O5 {when}: {path!r} is neither there nor listed ({listed})")
         elif os.path.isfile(one) and not os.path.islink(one):
             result.check(trees.same_bytes(one, other), f"O4 {when}: {path!r} differs")
-
-
-@case("small-disk", "T42", "a full tmpfs: mid-way, filled by a neighbour, freed again")
-def small_disk(rig, result):
-    import power
-    with power.mounted(rig, "tmpfs", "size=64m") as place, rig.site(inbox=os.path.join(place, "inbox")) as site:
-        site.make_file("big.bin", 80 * MIB, result.random)
-        site.start()
-        outcome = site.run("big.bin")
-        result.count("full disks")
-        result.check(outcome.status == 7 and "disk is full" in outcome.err, f"O5: 80 MiB on 64 MiB: {outcome}")
-        oracles.whole_or_absent(result, site, "80 MiB on 64 MiB", "big.bin")
-        site.clear_inbox()
-        site.make_file("small.bin", 40 * MIB, result.random)
-        neighbour = os.path.join(place, "neighbour")
-        with open(neighbour, "wb") as file:
-            os.posix_fallocate(file.fileno(), 0, 40 * MIB)
-        outcome = site.run("small.bin")
-        result.count("full disks")
-        result.check(outcome.status == 7 and "disk is full" in outcome.err, f"O5: filled by a neighbour: {outcome}")
-        oracles.whole_or_absent(result, site, "filled by a neighbour", "small.bin")
-        os.unlink(neighbour)
-        again = site.run("small.bin")
-        oracles.delivered(result, site, again, "room again", "small.bin")
-        result.figure(f"with room again {again.had / MIB:.1f} of 40 MiB were there already")
-        oracles.nothing_left(result, site, "room again")
