@@ -12,7 +12,8 @@ import traceback
 from cases import CASES, Failure, Result, Skip
 from rig import Rig
 
-FAMILIES = ["kill_points", "random_kills", "injected", "full_disks", "order", "power", "cut", "links", "races", "endings", "scale"]
+FAMILIES = ["kill_points", "random_kills", "injected", "full_disks", "order", "power", "cut", "links", "races",
+            "endings", "scale"]
 
 
 def main():

@@ -76,7 +76,8 @@ def one_cut(rig, result, name, size, how, what):
                       f"sent; {overhead / MIB:.1f} MiB travelled again; first new byte {first - connected:.2f} s "
                       f"behind the new connection, {first - up:.2f} s behind the new tunnel; "
                       f"{reread / MIB:.0f} MiB read at the server behind the cut")
-        result.check(first - connected <= 1.0 or how == "strace", f"{what}: the first new byte came after {first - connected:.2f} s")
+        result.check(first - connected <= 1.0 or how == "strace",
+                     f"{what}: the first new byte came after {first - connected:.2f} s")
         result.check(reread <= size - durable + 64 * MIB + 8 * MIB,
                      f"{what}: {reread // MIB} MiB were read at the server, of which "
                      f"{(size - durable) // MIB} MiB were not durable")

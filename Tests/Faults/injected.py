@@ -21,14 +21,12 @@ DISK = [
     ("syncfs", "error=EIO", (7,)), ("syncfs", "error=ENOSPC", (7,)), ("fsync", "error=EIO", (7, 3)),
     ("renameat2", "error=EIO", (7, 3)), ("renameat2", "error=ENOSPC", (7, 3)), ("unlinkat", "error=EIO", (7,)),
     ("pread64", "error=EIO", (7, 3)), ("fchmod", "error=EIO", (7, 3)), ("utimensat", "error=EIO", (7, 3)),
-    ("write", "error=ENOSPC", (1, 3, 4, 7)), ("write", "error=EIO", (1, 3, 4, 7)), ("close", "error=EIO", (1, 3, 4, 7)),
     ("flock", "error=EWOULDBLOCK", (1, 3, 4, 7)), ("flock", "error=ENOLCK", (1, 3, 4, 7)),
 ]
 QUICK = [("pwrite64", "error=ENOSPC", (7,)), ("syncfs", "error=EIO", (7,)), ("pwrite64", "retval=1", (8, 3))]
 # The call says that it has done less, or more, than it did.
 LIES = [("pwrite64", "retval=1", (8, 3, 7)), ("pwrite64", "retval=4096", (8, 3, 7, 1)),
-        ("pread64", "retval=0", (8, 3, 7)), ("pread64", "retval=1", (8, 3, 7)), ("ftruncate", "retval=0", (8, 7, 5)),
-        ("write", "retval=1", (1, 3, 4, 7, 8))]
+        ("pread64", "retval=0", (8, 3, 7)), ("pread64", "retval=1", (8, 3, 7, 1))]
 
 
 @case("errors-daemon", "T42 T43", "each disk error at the n-th call of the daemon, then again without")
@@ -82,23 +80,22 @@ def interrupted_calls(rig, result):
              "epoll_wait", "flock", "ftruncate", "getdents64"]
     with rig.site() as site:
         prepare(site, result, rig)
+        log = os.path.join(site.base, "injected")
         for call in calls:
-            for number in points(rig.pick(3.0, 1.0, 0.2)):
+            for number in points(rig.pick(3.0, 1.0, 0.2), first(call)):
                 site.clear_inbox()
-                log = os.path.join(site.base, "injected")
-                if call != "connect":
-                    worker = BareWorker(site, trace.injecting(call, "error=EINTR", number, log))
-                    outcome = site.run("-r", "tree") if worker.is_listening else None
-                    result.check(outcome is not None, f"daemon's {call} no. {number} EINTR: it did not start")
-                    worker.stop()
-                    if not met(log):
-                        break
-                    result.count("faults")
-                    if outcome is not None:
-                        oracles.delivered(result, site, outcome, f"daemon's {call} no. {number} EINTR")
+                worker = BareWorker(site, trace.injecting(call, "error=EINTR", number, log))
+                outcome = site.run("-r", "tree") if worker.is_listening else None
+                worker.stop()
+                if not met(log):
+                    break
+                result.count("faults")
+                when = f"daemon's {call} no. {number} EINTR"
+                if result.check(outcome is not None, f"{when}: it did not start"):
+                    oracles.delivered(result, site, outcome, when)
         worker = BareWorker(site)
         for call in calls:
-            for number in points(rig.pick(3.0, 1.0, 0.2)):
+            for number in points(rig.pick(3.0, 1.0, 0.2), first(call)):
                 site.clear_inbox()
                 outcome = site.run("-r", "tree", environment={"RTUN_SINGLE_THREADED": "1"},
                                    trace=trace.injecting(call, "error=EINTR", number, log))
@@ -107,6 +104,11 @@ def interrupted_calls(rig, result):
                 result.count("faults")
                 oracles.delivered(result, site, outcome, f"sender's {call} no. {number} EINTR")
         worker.stop()
+
+
+def first(call):
+    """The first of a thread may be the runtime's own: a static program finds its arguments in /proc/self/maps."""
+    return 4 if call in ("openat", "read") else 1
 
 
 def met(log):
@@ -118,13 +120,13 @@ def met(log):
 def errors_sender(rig, result):
     faults = [("openat", "EACCES"), ("openat", "EIO"), ("openat", "ESTALE"), ("openat", "EMFILE"), ("openat", "ENOENT"),
               ("pread64", "EIO"), ("pread64", "ESTALE"), ("getdents64", "EIO"), ("newfstatat", "EIO"),
-              ("newfstatat", "EACCES"), ("fstat", "EIO"), ("close", "EIO")]
+              ("newfstatat", "EACCES"), ("fstat", "EIO")]
     with rig.site() as site:
         prepare(site, result, rig)
         site.start()
         log = os.path.join(site.base, "injected")
         for call, error in faults:
-            for number in points(rig.pick(3.0, 0.3, 0.02)):
+            for number in points(rig.pick(3.0, 0.3, 0.02), first(call)):
                 site.clear_inbox()
                 when = f"sender's {call} no. {number} {error}"
                 outcome = site.run("-r", "tree", environment={"RTUN_SINGLE_THREADED": "1"},

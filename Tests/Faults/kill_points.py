@@ -15,9 +15,9 @@ SENDER_CALLS = ["openat", "fstat,newfstatat,statx", "read,pread64", "getdents64"
                 "epoll_wait", "close"]
 
 
-def points(step):
+def points(step, first=1):
     """1, 2, 3 … for ever, the distance growing with `step` (0: every number)."""
-    at = 1.0
+    at = float(first)
     while True:
         yield int(at)
         at = max(at + 1, at * (1 + step))

@@ -160,6 +160,29 @@ def frozen_ssh(rig, result):
             result.count("freezes")
 
 
+@case("laptop-sleeps", "T35", "daemon and ssh of the laptop stop for a minute and go on: the send finishes")
+def laptop_sleeps(rig, result):
+    with rig.site() as site, rig_relay(site) as relay, Tunnel(site, target=relay.path) as tunnel:
+        site.make_file("big.bin", 256 * MIB, result.random)
+        sender = site.send("big.bin", wait="1h", socket_path=False)
+        wait_for(60, "acks", lambda: relay.durable_bytes > 32 * MIB or not sender.is_running())
+        laptop = [site.daemon.process.pid, site.daemon.worker(), tunnel.process.pid]
+        for pid in laptop:
+            os.kill(pid, signal.SIGSTOP)
+        relay.freeze()
+        sender.wait(60)
+        result.check(sender.is_running(), "the sender gave up")
+        for pid in laptop:
+            os.kill(pid, signal.SIGCONT)
+        relay.thaw()
+        woken = time.monotonic()
+        outcome = sender.finish()
+        oracles.delivered(result, site, outcome, "a laptop that slept", "big.bin")
+        result.figure(f"finished {time.monotonic() - woken:.1f} s after it woke")
+        oracles.nothing_left(result, site, "a laptop that slept")
+        result.count("freezes")
+
+
 def rig_relay(site):
     site.start()
     return Relay(os.path.join(site.base, "relay"), site.daemon_socket)

@@ -160,7 +160,8 @@ def four_sends(rig, result):
             for number in range(4):
                 site.make_file(f"big {number}.bin", size, result.random)
                 relays.append(Relay(os.path.join(site.base, f"relay{number}"), site.daemon_socket))
-                sends.append(site.send(f"big {number}.bin", "--compress", "none", wait="1h", socket_path=relays[-1].path))
+                sends.append(site.send(f"big {number}.bin", "--compress", "none", wait="1h",
+                                       socket_path=relays[-1].path))
             for _ in range(rig.pick(1, 2)):
                 for relay in relays:
                     relay.mark()
