@@ -143,7 +143,7 @@ def clocks(rig, result):
 
 @case("rot", "T64", "bits turn in staged files between an interruption and the next attempt", quick=True)
 def rot(rig, result):
-    for number in range(rig.pick(2, 25)):
+    for number in range(rig.pick(1, 25)):
         with rig.site() as site:
             site.start()
             site.make_file("big.bin", 48 * MIB, result.random)

@@ -29,8 +29,8 @@ def killed(outcome):
 
 @case("kill-daemon", "T26", "SIGKILL of the daemon at the n-th file-system call, restart, resume", quick=True)
 def kill_daemon(rig, result):
-    step = rig.pick(1.0, 0.06, 0)
-    calls = rig.pick(["pwrite64", "syncfs", "renameat2,renameat", "unlinkat"], DAEMON_CALLS)
+    step = rig.pick(3.0, 0.06, 0)
+    calls = rig.pick(["pwrite64", "syncfs", "renameat2,renameat"], DAEMON_CALLS)
     budget = rig.pick(2 * MIB, 12 * MIB)
     with rig.site() as site:
         site.make_tree(result.random, budget=budget, files=rig.pick(12, 40))

@@ -46,13 +46,23 @@ def children(pid):
 
 
 def end_tree(pid):
-    """Ends a process and what it started, by their ids."""
-    for child in children(pid):
-        end_tree(child)
+    """Ends a process and what it started, by their ids; the parent first, or it would start others."""
+    below = children(pid)
     try:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
         pass
+    for child in below:
+        end_tree(child)
+
+
+def is_alive(pid):
+    """Whether it still runs; one that ended and waits for its parent does not."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def status_field(pid, key):
@@ -218,8 +228,11 @@ class Daemon:
 
     def kill(self):
         """Everything at once, as when the machine stops."""
+        worker = self.worker()
         end_tree(self.process.pid)
         self.process.wait()
+        if worker is not None:
+            wait_for(10, "the worker to be gone", lambda: not is_alive(worker))
         self.errors.close()
 
 
