@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
 """SIGKILL at the n-th call of a kind, n = 1 until it ends without: of the daemon, its start, the sender."""
 
+import os
 import signal
 
 import oracles
 import trace
 from cases import case
 from programs import BareWorker
+from relay import Relay
 from rig import MIB
 
 DAEMON_CALLS = ["openat", "mkdirat", "pwrite64", "write", "fchmod", "utimensat", "ftruncate", "pread64", "syncfs",
@@ -47,17 +49,23 @@ def one_kill(site, result, call, number):
     """False where the call was not made that often."""
     when = f"{call} no. {number}"
     worker = BareWorker(site, trace.injecting(call, "signal=KILL", number))
-    outcome = site.run("-r", "tree") if worker.is_listening else None
+    with Relay(os.path.join(site.base, "relay"), site.daemon_socket) as relay:
+        outcome = site.run("-r", "tree", "--compress", "none", socket_path=relay.path) if worker.is_listening else None
+        acked = relay.durable_bytes
     worker.stop()
     was_killed = killed(worker.process.returncode)
+    is_published = bool(site.names())
     if outcome is not None:
         oracles.truthful(result, site, outcome, (3, 4), when)
     oracles.whole_or_absent(result, site, when)
     fresh = BareWorker(site)
-    again = site.run("-r", "tree")
+    again = site.run("-r", "tree", "--compress", "none")
     oracles.delivered(result, site, again, when + ", again")
     oracles.nothing_left(result, site, when + ", again")
     result.check(site.names() == ["tree"], f"O4 {when}: {site.names()}")
+    if not is_published:
+        result.check(again.had >= acked, f"{when}: only {again.had:,} of {acked:,} acked bytes were there")
+        result.count("of them behind acks", acked > 0)
     fresh.stop()
     result.count("kills" if was_killed else "runs without")
     return was_killed
