@@ -56,15 +56,6 @@ def end_tree(pid):
         end_tree(child)
 
 
-def is_alive(pid):
-    """Whether it still runs; one that ended and waits for its parent does not."""
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
-
-
 def status_field(pid, key):
     """A number of /proc/PID/status, in its unit (kB for memory)."""
     with open(f"/proc/{pid}/status") as file:
@@ -189,7 +180,9 @@ class Daemon:
             stdout=subprocess.DEVNULL, stderr=self.errors, start_new_session=True)
         wait_for(20, "the daemon to listen", lambda: self.answers() or self.process.poll() is not None)
         if self.process.poll() is not None:
-            raise Failure(f"the daemon ended with {self.process.returncode}")
+            with open(self.errors.name) as file:
+                said = file.read()[-200:].strip()
+            raise Failure(f"the daemon ended with {self.process.returncode}: {said}")
 
     def answers(self):
         """Whether a worker answers a ping of the original's protocol."""
@@ -228,12 +221,15 @@ class Daemon:
 
     def kill(self):
         """Everything at once, as when the machine stops."""
-        worker = self.worker()
         end_tree(self.process.pid)
         self.process.wait()
-        if worker is not None:
-            wait_for(10, "the worker to be gone", lambda: not is_alive(worker))
+        wait_for(10, "the daemon to be gone", self.refuses)
         self.errors.close()
+
+    def refuses(self):
+        """Nobody holds the listening socket any more: a killed process may still be busy with a last call."""
+        with socket.socket(socket.AF_UNIX) as end:
+            return end.connect_ex(self.site.daemon_socket) != 0
 
 
 class BareWorker:
