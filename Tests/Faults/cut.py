@@ -51,7 +51,7 @@ def one_cut(rig, result, name, size, how, what):
                 already_read = 0
                 outcome = sender.finish(60)
                 result.check(outcome.status == 4, f"{what}: {outcome}")
-            wait_for(20, "the daemon to notice", lambda: "ended" in open(site.log).read())
+            wait_for(20, "the daemon to notice", site.has_noticed)
             relay.mark()
             connections = relay.connections
             tunnel.up()

@@ -85,7 +85,7 @@ def newer_files(rig, result):
             wait_for(60, "acks", lambda: relay.durable_bytes > 16 * MIB or not sender.is_running())
             sender.signal(signal.SIGKILL)
             sender.finish()
-        wait_for(20, "the daemon to notice", lambda: "ended" in open(site.log).read())
+        wait_for(20, "the daemon to notice", site.has_noticed)
         site.daemon.stop()
         site.daemon = None
         part = site.staged()[0]

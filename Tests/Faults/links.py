@@ -132,7 +132,7 @@ def frozen_link(rig, result):
             took = time.monotonic() - frozen
             outcome = sender.finish(5)
             result.check(outcome.status == 4 and took <= IDLE + 3, f"the sender: {outcome} after {took:.0f} s")
-            wait_for(20, "the daemon to give up", lambda: "ended" in open(site.log).read())
+            wait_for(20, "the daemon to give up", site.has_noticed)
             result.figure(f"noticed by the sender after {took:.1f} s, by the daemon after "
                           f"{time.monotonic() - frozen:.1f} s at most")
             result.count("freezes")

@@ -216,7 +216,7 @@ def changed_between(rig, result):
                     result.check(sender.is_running(), f"{what}: it was over before")
                     relay.go_down()
                     sender.finish()
-                    wait_for(20, "the daemon to notice", lambda: "ended" in open(site.log).read())
+                    wait_for(20, "the daemon to notice", site.has_noticed)
                     change(site, result.random)
                     relay.come_back()
                     before = relay.frame_bytes

@@ -114,6 +114,11 @@ class Site:
                 pass
         return found
 
+    def has_noticed(self):
+        """Whether the daemon has seen a link break or a transfer end since it was started."""
+        with open(self.log) as file:
+            return any(text in line for line in file for text in ("ended", "a link broke"))
+
     def clear_inbox(self, keeps_identity=True):
         for name in os.listdir(self.inbox):
             path = os.path.join(self.inbox, name)

@@ -125,7 +125,7 @@ def resume_many(rig, result, count):
             result.check(sender.is_running(), "it was over before half")
             sender.signal(signal.SIGKILL)
             sender.finish()
-            wait_for(60, "the daemon to notice", lambda: "ended" in open(site.log).read())
+            wait_for(60, "the daemon to notice", site.has_noticed)
             durable, before = relay.durable_bytes, relay.frame_bytes
             relay.mark()
             again = site.send("-r", "tree", "--compress", "none", socket_path=relay.path)
