@@ -124,7 +124,14 @@ class Site:
             path = os.path.join(self.inbox, name)
             if name == ".rtun-inbox" and keeps_identity or name == "lost+found":
                 continue
-            if os.path.isdir(path) and not os.path.islink(path):
+            if name.startswith(".rtun-") and os.path.isdir(path):
+                # The folders themselves are the daemon's, which may hold them open.
+                for inner in os.scandir(path):
+                    if inner.is_dir(follow_symlinks=False):
+                        shutil.rmtree(inner.path, ignore_errors=True)
+                    else:
+                        os.unlink(inner.path)
+            elif os.path.isdir(path) and not os.path.islink(path):
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 os.unlink(path)
