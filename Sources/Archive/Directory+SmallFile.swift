@@ -20,12 +20,13 @@ extension Directory {
     ///
     /// A file that stands there already is left as it is: two that make it at once end up with one.
     package func makeSmallFile(_ name: String, _ bytes: [UInt8]) throws(SystemError) {
-        let draft = ".\(name).\(ProcessContext.processID)"
+        // Hidden, and with a reserved name where the name itself is: what a crash leaves counts as no delivery.
+        let draft = (name.hasPrefix(".") ? name : "." + name) + ".\(ProcessContext.processID)"
         let file = try createFile(draft)
-        try Self.write(bytes, to: file)
-        try file.synchronize()
-        try file.close()
         do throws(SystemError) {
+            try Self.write(bytes, to: file)
+            try file.synchronize()
+            try file.close()
             try renameWithoutReplacing(draft, to: name, in: self)
         } catch {
             try removeFile(draft)

@@ -100,7 +100,8 @@ package final class SourcePlanner: @unchecked Sendable {
         default:
             if entry.status.linkCount > 1 {
                 let inode = Inode(entry.status)
-                if linkedFiles[inode] != nil {
+                // One that did not fit the last frame comes again, and is not a link to itself.
+                if let first = linkedFiles[inode], first != entry.number {
                     links.append((entry, inode))
                     return true
                 }

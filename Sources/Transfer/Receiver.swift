@@ -377,7 +377,7 @@ package actor Receiver {
         space?.noteWritten(targets.reduce(0) { $0 + UInt64($1.length) })
         machine.finish(header, targets: targets, refused: Set(refusals.map { $0.entry }))
         firstVerified = firstVerified ?? .now()
-        if machine.verifiedBytes >= TransferLimits.commitBytes || machine.hasCommit { isSyncDue = true }
+        if machine.verifiedBytes >= TransferLimits.commitBytes || syncsAtOnce { isSyncDue = true }
         wake()
         try await reject(refusals)
     }
@@ -403,6 +403,10 @@ package actor Receiver {
 
     // MARK: - Durability
 
+    /// Nothing more is to come that a sync could wait for: behind COMMIT, and while a link that broke is wound up, when
+    /// no clock of a link makes a sync due.
+    private var syncsAtOnce: Bool { machine.hasCommit || link == nil }
+
     /// Syncs what is verified and acknowledges it, beside the receiving of what comes next.
     private func syncWhenDue() async throws {
         while true {
@@ -417,7 +421,7 @@ package actor Receiver {
         let (frames, chunks) = machine.takeVerified()
         isSyncing = true
         firstVerified = nil
-        isSyncDue = machine.hasCommit
+        isSyncDue = syncsAtOnce
         let staging = staging
         jobs += 1
         defer { endJob() }

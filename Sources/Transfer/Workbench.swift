@@ -37,12 +37,16 @@ package struct Workshop: Sendable {
     package let benchCount: Int
 
     /// Starts the threads: unless told, at most four workers, at least two since they also wait for the disk.
+    ///
+    /// With `RTUN_SINGLE_THREADED=1` one thread does everything, so that a test can fail the n-th call of a process
+    /// (`strace` counts calls by thread).
     package init(compression: Compression, workers workerCount: Int? = nil) async throws {
-        let count = workerCount ?? min(max(ProcessContext.allowedProcessorCount, 2), 4)
+        let isSingleThreaded = ProcessContext.environment("RTUN_SINGLE_THREADED") == "1"
+        let count = isSingleThreaded ? 1 : workerCount ?? min(max(ProcessContext.allowedProcessorCount, 2), 4)
         workers = NIOThreadPool(numberOfThreads: count)
-        serial = NIOThreadPool(numberOfThreads: 1)
         workers.start()
-        serial.start()
+        serial = isSingleThreaded ? workers : NIOThreadPool(numberOfThreads: 1)
+        if !isSingleThreaded { serial.start() }
         benchCount = count + 1
         benches = BoundedQueue(capacity: benchCount)
         for _ in 0..<benchCount { _ = await benches.put(try Workbench(compression: compression)) }
@@ -58,6 +62,7 @@ package struct Workshop: Sendable {
         do { try await workers.shutdownGracefully() } catch {
             // It runs no more jobs either way.
         }
+        guard serial !== workers else { return }
         do { try await serial.shutdownGracefully() } catch {
             // Likewise.
         }

@@ -69,6 +69,21 @@ struct SourcePlannerTests {
         #expect(packed.frames.reduce(0) { $0 + $1.bytes } < 1 << 20)
     }
 
+    @Test func `a file of several names that does not fit the last frame is sent, and is no link to itself`() throws {
+        try TreeMaker.write("before", to: "\(root)/a")
+        try TreeMaker.writeSparse(to: "\(root)/b", size: 2 << 20, dataAt: [1 << 20])
+        try TreeMaker.write([UInt8](repeating: 1, count: 3 << 20), to: "\(root)/c")
+        try TreeMaker.write([UInt8](repeating: 2, count: 3 << 20), to: "\(root)/d")
+        try TreeMaker.write([UInt8](repeating: 3, count: 9 << 20), to: "\(root)/e")
+        for name in ["b", "d", "e"] { #expect(link("\(root)/\(name)", "\(root)/z\(name)") == 0) }
+        let packed = try PackedSource(planner(root))
+        #expect(packed.problems.isEmpty)
+        #expect(packed.files["root/b"]?.count == 2 << 20)
+        #expect(packed.files["root/d"]?.count == 3 << 20)
+        #expect(packed.files["root/e"]?.count == 9 << 20)
+        #expect(packed.fileCount == 8)
+    }
+
     @Test func `an inode with several names is sent once`() throws {
         try TreeMaker.write("content", to: "\(root)/a/first")
         try TreeMaker.folder("\(root)/b")
