@@ -194,7 +194,9 @@ package actor Receiver {
             isCommitted = message.kind == .commit || isCommitted
             switch message.kind {
             case .records: try await take(records: message.body)
-            case .frame: try await take(frame: message.body, link)
+            case .frame:
+                try await take(frame: message.body, link)
+                stream.recycle(message)
             case .heartbeat: break
             case .commit, .abort:
                 switch try message.decoded() {
