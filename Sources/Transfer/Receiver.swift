@@ -54,6 +54,7 @@ package actor Receiver {
     private var link: Link?
     private var reported = Received(bytes: 0, records: 0)
     private var lastHeard = NIODeadline.now()
+    private var lastReported = NIODeadline.now()
     private var lastSpoken = NIODeadline.now()
     private var dataConnections: [SocketConnection] = []
     /// A data connection has joined this link.
@@ -469,14 +470,18 @@ package actor Receiver {
 
     // MARK: - Time
 
-    /// Every 100 ms: RECEIVED, heartbeats, the delay of a sync, and silence.
+    /// Every 100 ms: RECEIVED, heartbeats, the delay of a sync, and silence; RECEIVED sooner while much arrives.
     private func tick(_ link: Link) async throws {
         while true {
-            try await Task.sleep(for: .milliseconds(TransferLimits.receivedInterval), clock: .suspending)
+            let isBusy = NIODeadline.now() - lastHeard < .milliseconds(Int64(2 * TransferLimits.receivedInterval))
+            let pause = isBusy ? TransferLimits.promptInterval : TransferLimits.receivedInterval
+            try await Task.sleep(for: .milliseconds(pause), clock: .suspending)
             let now = NIODeadline.now()
             let received = Received(bytes: link.received.bytes, records: machine.index.recordCount)
-            if received != reported {
+            let isDue = now - lastReported >= .milliseconds(Int64(TransferLimits.receivedInterval))
+            if received != reported, isDue || received.bytes >= reported.bytes + TransferLimits.promptBytes {
                 reported = received
+                lastReported = now
                 lastHeard = now
                 await say(.received(received))
             }
