@@ -2,7 +2,9 @@
 // SPDX-License-Identifier: MIT
 import PackageDescription
 
-/// The stages of a send, each measured alone. The sources are those of the product, reached through links: what is
+/// The stages of a send, each measured alone.
+///
+/// The sources are those of the product, reached through links: what is
 /// measured is `package` to it and must not become public for that.
 let strict: [SwiftSetting] = [
     .swiftLanguageMode(.v6),
