@@ -64,6 +64,13 @@ package struct Compressor: ~Copyable {
         self.compression = compression
     }
 
+    /// Gives back the memory of the contexts; `compression` becomes `stored`.
+    package mutating func releaseContexts() {
+        compression = .stored
+        zstd = nil
+        zlib = nil
+    }
+
     /// Compresses one independent payload into the beginning of `output`.
     ///
     /// The result is one zstd frame with content size, without checksum and dictionary, with a window of at most

@@ -45,7 +45,10 @@ import CZstd
                 unsafe ZSTD_compress2(context, target.baseAddress, room, source.baseAddress, source.count)
             }
         }
-        switch ZstdFailure.code(of: result) {
+        let failure = ZstdFailure.code(of: result)
+        // A frame that was broken off still counts as open, and no parameter may change then.
+        if failure != nil { unsafe ZSTD_CCtx_reset(context, ZSTD_reset_session_only) }
+        switch failure {
         case nil: return result
         case ZstdFailure.outputTooSmall: return nil
         case ZstdFailure.outOfMemory: throw CodecError(.outOfMemory, "no memory to compress with zstd")

@@ -52,10 +52,7 @@ package struct Daemon: Sendable {
         ready: @escaping @Sendable () -> Void
     ) async throws {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        let workshop = try await Workshop(
-            compression: .stored,
-            workers: configuration.isSingleThreaded ? 1 : nil
-        )
+        let workshop = try await Workshop(workers: configuration.isSingleThreaded ? 1 : nil)
         let registry = TransferRegistry()
         let delivery = Delivery(inbox: inbox, opener: Opener(), shelf: ReceiptShelf(), workshop: workshop)
         let notices = NoticeBoard(notifier: Notifier(), logger: logger)

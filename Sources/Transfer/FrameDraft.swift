@@ -24,15 +24,21 @@ struct FrameDraft: Sendable {
     private(set) var payload: FramePayload?
 
     /// Reads and hashes what was planned; with `makingPayload` compresses it too.
-    init(_ planned: PlannedFrame, at bench: Workbench, compression: Compression, makingPayload: Bool) throws {
+    init(_ planned: PlannedFrame, at bench: Workbench, compression: AdaptiveCompression, makingPayload: Bool) throws {
+        var work = AdaptiveCompression.Work()
+        let start = ProcessContext.monotonicNow
         packed = try planned.pack(into: bench.slab, digester: &bench.digester)
-        try bench.compressor.select(compression)
+        let setting = compression.forRecords
+        try bench.compressor.select(setting)
         records = try packed.records.batches.map {
             EncodedRecords(
-                message: try RecordsMessage.encode($0.bytes, with: &bench.compressor, codec: compression.codec),
+                message: try RecordsMessage.encode($0.bytes, with: &bench.compressor, codec: setting.codec),
                 recordCount: $0.recordCount
             )
         }
+        work.seconds = ProcessContext.monotonicNow - start
+        work.rawBytes = packed.rawBytes
+        compression.note(work)
         if makingPayload, packed.rawBytes > 0 {
             payload = try FramePayload(
                 rawBytes: packed.rawBytes,

@@ -11,28 +11,38 @@ struct FramePayload: Sendable {
     /// Runs of ordinals that the header has room for.
     let runCount: Int
 
-    /// Compresses the bytes at the start of the bench's slab; what does not shrink is stored.
-    init(rawBytes: Int, runCount: Int, at bench: Workbench, compression: Compression) throws {
+    /// Compresses the bytes at the start of the bench's slab; what does not shrink, or looks packed, is stored.
+    init(rawBytes: Int, runCount: Int, at bench: Workbench, compression: AdaptiveCompression) throws {
         let prefix = 8 + FrameHeader.byteCount(runs: runCount)
         bench.output.clear()
         bench.output.reserveCapacity(8 + FrameHeader.byteCount(runs: 1) + bench.slab.capacity)
         bench.output.writeRepeatingByte(0, count: prefix)
         let raw = 0..<rawBytes
+        let setting = compression.current
+        var work = AdaptiveCompression.Work()
+        let start = ProcessContext.monotonicNow
+        let isTried =
+            compression.codec != .stored && bench.slab.withBytes(raw) { CompressibilityProbe.isWorthCompressing($0) }
         var packedBytes: Int?
-        if compression.codec != .stored {
-            try bench.compressor.select(compression)
+        if isTried, setting.codec != .stored {
+            try bench.compressor.select(setting)
             packedBytes = try bench.slab.withBytes(raw) { (input: RawSpan) throws in
                 try bench.output.writeSpan(atMost: rawBytes) { (output: inout MutableRawSpan) throws(CodecError) in
                     try bench.compressor.compress(input, into: &output)
                 }
             }
         }
+        work.compressing = ProcessContext.monotonicNow - start
+        work.seconds = work.compressing
+        work.triedBytes = isTried ? rawBytes : 0
+        work.packedBytes = isTried ? packedBytes ?? rawBytes : 0
+        compression.note(work)
         if packedBytes == nil {
             bench.slab.withBytes(raw) { input in
                 unsafe input.withUnsafeBytes { _ = unsafe bench.output.writeBytes($0) }
             }
         }
-        codec = packedBytes == nil ? .stored : compression.codec
+        codec = packedBytes == nil ? .stored : setting.codec
         self.runCount = runCount
     }
 

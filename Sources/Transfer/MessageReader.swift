@@ -94,7 +94,8 @@ package struct MessageReader: Sendable {
         spare = ByteBuffer()
         body.clear()
         body.reserveCapacity(length)
-        current = (kind, length, body)
+        // Moved, not copied: a second reference here would make the first write copy the whole buffer.
+        current = (kind, length, consume body)
         var rest = buffer
         buffer = ByteBuffer()
         gather(from: &rest)

@@ -55,6 +55,7 @@ package actor Receiver {
     private var link: Link?
     private var reported = Received(bytes: 0, records: 0)
     private var lastHeard = NIODeadline.now()
+    private var lastReported = NIODeadline.now()
     private var lastSpoken = NIODeadline.now()
     private var dataConnections: [SocketConnection] = []
     /// A data connection has joined this link.
@@ -197,7 +198,9 @@ package actor Receiver {
             isCommitted = message.kind == .commit || isCommitted
             switch message.kind {
             case .records: try await take(records: message.body)
-            case .frame: try await take(frame: message.body, link)
+            case .frame:
+                try await take(frame: message.body, link)
+                stream.recycle(message)
             case .heartbeat: break
             case .commit, .abort:
                 switch try message.decoded() {
@@ -483,14 +486,18 @@ package actor Receiver {
 
     // MARK: - Time
 
-    /// Every 100 ms: RECEIVED, heartbeats, the delay of a sync, and silence.
+    /// Every 100 ms: RECEIVED, heartbeats, the delay of a sync, and silence; RECEIVED sooner while much arrives.
     private func tick(_ link: Link) async throws {
         while true {
-            try await Task.sleep(for: .milliseconds(TransferLimits.receivedInterval), clock: .suspending)
+            let isBusy = NIODeadline.now() - lastHeard < .milliseconds(Int64(2 * TransferLimits.receivedInterval))
+            let pause = isBusy ? TransferLimits.promptInterval : TransferLimits.receivedInterval
+            try await Task.sleep(for: .milliseconds(pause), clock: .suspending)
             let now = NIODeadline.now()
             let received = Received(bytes: link.received.bytes, records: machine.index.recordCount)
-            if received != reported {
+            let isDue = now - lastReported >= .milliseconds(Int64(TransferLimits.receivedInterval))
+            if received != reported, isDue || received.bytes >= reported.bytes + TransferLimits.promptBytes {
                 reported = received
+                lastReported = now
                 lastHeard = now
                 await say(.received(received))
             }

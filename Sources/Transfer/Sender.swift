@@ -63,7 +63,7 @@ package actor Sender {
     private let firstLink: SenderLink
     private let relink: Relink?
     private let workshop: Workshop
-    private let compression: Compression
+    private let compression: AdaptiveCompression
     private let channels: Int
     private let cache: FilesCacheWriter?
     private let report: @Sendable (SourceProblem) -> Void
@@ -107,7 +107,7 @@ package actor Sender {
         relink: Relink?,
         awaitsAnswers: Bool,
         workshop: Workshop,
-        compression: Compression,
+        compression: AdaptiveCompression,
         channels: Int,
         cache: FilesCacheWriter? = nil,
         report: @escaping @Sendable (SourceProblem) -> Void
@@ -154,6 +154,10 @@ package actor Sender {
                 try await self.untilFailure()
                 return nil
             }
+            group.addTask {
+                try await self.adaptCompression()
+                return nil
+            }
             do {
                 while let result = try await group.next() {
                     guard let committed = result else { continue }
@@ -166,9 +170,9 @@ package actor Sender {
                 let cause = await fail(error)
                 planner.cancel()
                 group.cancelAll()
-                if let control = await link?.control {
-                    await tell(cause, on: control)
-                    control.close()
+                if let link = await link {
+                    await tell(cause, on: link)
+                    link.control.close()
                 }
                 throw cause
             }
@@ -187,7 +191,16 @@ package actor Sender {
         let compression = compression
         let makesPayload = !awaitsAnswers
         let eventLoop = firstLink.control.channel.eventLoop
+        var resting: [Workbench] = []
         while let bench = await workshop.benches.take() {
+            // Contexts of a high level are large: fewer benches work then, and the others give theirs back.
+            let restCount = workshop.benchCount - compression.allowedBenches
+            if resting.count < restCount {
+                bench.compressor.releaseContexts()
+                resting.append(bench)
+                continue
+            }
+            while resting.count > restCount { _ = await workshop.benches.put(resting.removeLast()) }
             guard let planned = try await workshop.serial.runIfActive({ planner.next(into: bench.slab) }) else {
                 _ = await workshop.benches.put(bench)
                 // What turns out not to be as it was announced is planned again.
@@ -206,6 +219,7 @@ package actor Sender {
                 break
             }
         }
+        for bench in resting { _ = await workshop.benches.put(bench) }
         await works.finish()
     }
 
@@ -299,7 +313,7 @@ package actor Sender {
         while true {
             try await wait { !$0.fetches.isEmpty }
             guard let fetch = await takeFetch() else { continue }
-            let lent = try bench ?? Workbench(compression: compression)
+            let lent = try bench ?? Workbench()
             bench = lent
             let (result, payload) = try await workshop.run {
                 let result = try fetch.read(into: lent.slab, digester: &lent.digester)
@@ -361,7 +375,7 @@ package actor Sender {
         return try await withThrowingTaskGroup(of: Committed?.self) { group in
             group.addTask { try await self.readControl(link.stream, heard) }
             group.addTask {
-                try await self.writeOnControl(link.control, frames, epoch)
+                try await self.writeOnControl(link, frames, epoch)
                 return nil
             }
             for _ in 0..<channels {
@@ -371,7 +385,7 @@ package actor Sender {
                 }
             }
             group.addTask {
-                try await self.tick(link.control, heard)
+                try await self.tick(heard)
                 return nil
             }
             do {
@@ -384,7 +398,7 @@ package actor Sender {
                 throw TransferError.linkLost
             } catch {
                 group.cancelAll()
-                await tell(failure ?? error, on: link.control)
+                await tell(failure ?? error, on: link)
                 await breakLink()
                 throw error
             }
@@ -392,9 +406,13 @@ package actor Sender {
     }
 
     /// Says why nothing more comes; a daemon that is gone, or has said so itself, is told nothing.
-    private nonisolated func tell(_ error: any Error, on control: SocketConnection) async {
+    private nonisolated func tell(_ error: any Error, on link: SenderLink) async {
         let told = (error as? FormatError).map(TransferError.malformed) ?? error as? TransferError
-        if let abort = told?.abort { await control.close(after: .abort(abort)) }
+        guard let abort = told?.abort else { return }
+        let timer = link.control.deadline(in: 2)
+        await link.pace.finish()
+        timer.cancel()
+        await link.control.close(after: .abort(abort))
     }
 
     /// Hears what the daemon has, gives it the records that it lacks, and has the lost chunks read again.
@@ -426,8 +444,8 @@ package actor Sender {
         guard lost.allSatisfy({ $0.chunk.origin != nil }) else { throw TransferError.sourceGone }
         progressNow.durableBytes = machine.durable
         fetches.append(contentsOf: ChunkFetch.fetches(of: lost))
-        for records in unconfirmed { try await link.control.send(records.message) }
-        return SenderLink(stream: stream, opened: link.opened, connect: link.connect)
+        for records in unconfirmed { try await link.pace.say(records.message, inWindow: false) }
+        return SenderLink(link, readOnFrom: stream)
     }
 
     private func begin(_ link: SenderLink) -> (epoch: Int, frames: BoundedQueue<ByteBuffer>) {
@@ -451,16 +469,17 @@ package actor Sender {
         dataConnections = []
         wake()
         await frames.finish(discarding: true)
+        await broken.pace.finish()
     }
 
     /// Frames travel on the control connection until a data connection is there.
     private nonisolated func writeOnControl(
-        _ control: SocketConnection,
+        _ link: SenderLink,
         _ frames: BoundedQueue<ByteBuffer>,
         _ epoch: Int
     ) async throws {
         while let frame = await frames.take() {
-            try await write(frame, on: control, epoch)
+            try await write(frame, on: link.control, link.pace, epoch)
             if await hasDataConnections { return }
         }
     }
@@ -481,7 +500,7 @@ package actor Sender {
         }
         guard await join(connection, epoch) else { return }
         while let frame = await frames.take() {
-            try await write(frame, on: connection, epoch)
+            try await write(frame, on: connection, link.pace, epoch)
         }
         connection.close()
     }
@@ -489,10 +508,11 @@ package actor Sender {
     private nonisolated func write(
         _ frame: consuming ByteBuffer,
         on connection: SocketConnection,
+        _ pace: LinkPace,
         _ epoch: Int
     ) async throws {
         let bytes = frame.readableBytes
-        try await connection.send(frame)
+        try await pace.write(frame, on: connection)
         await countFrame(wireBytes: bytes, epoch)
         await spares.offer(frame)
     }
@@ -518,7 +538,7 @@ package actor Sender {
         throw TransferError.linkLost
     }
 
-    private func tick(_ control: SocketConnection, _ heard: ReceivedCount) async throws {
+    private func tick(_ heard: ReceivedCount) async throws {
         var lastBytes: UInt64 = 0
         var lastHeard = NIODeadline.now()
         while true {
@@ -530,8 +550,7 @@ package actor Sender {
             }
             if now - lastHeard >= .seconds(TransferLimits.idleSeconds) { throw TransferError.silence }
             if now - lastSpoken >= .seconds(TransferLimits.heartbeatSeconds) {
-                lastSpoken = now
-                try await control.send(.heartbeat)
+                await say(ByteBuffer(.heartbeat))
             }
         }
     }
@@ -552,15 +571,15 @@ package actor Sender {
         try await wait { $0.link != nil }
         spokenRecords += UInt64(records.recordCount)
         unconfirmed.append(UnconfirmedRecords(end: spokenRecords, message: records.message))
-        await say(records.message)
+        await say(records.message, inWindow: true)
     }
 
     /// Writes on the link that is there; one that breaks is noticed by its reader.
-    private func say(_ message: ByteBuffer) async {
-        guard let control = link?.control else { return }
+    private func say(_ message: ByteBuffer, inWindow: Bool = false) async {
+        guard let link else { return }
         lastSpoken = .now()
         progressNow.wireBytes += UInt64(message.readableBytes)
-        do { try await control.send(message) } catch { control.close() }
+        do { try await link.pace.say(message, inWindow: inWindow) } catch { link.control.close() }
     }
 
     /// Waits for a link and for credit, and numbers the frame.
@@ -601,8 +620,9 @@ package actor Sender {
         wake()
     }
 
-    private func markReceived(_ received: Received) throws {
+    private func markReceived(_ received: Received) async throws {
         machine.markReceived(received)
+        await link?.pace.take(received: received.bytes)
         try confirm(received.records)
     }
 
@@ -612,6 +632,14 @@ package actor Sender {
             throw TransferError.malformed(FormatError("records that were never sent"))
         }
         unconfirmed.removeFirst(unconfirmed.firstIndex { $0.end > records } ?? unconfirmed.count)
+    }
+
+    /// Lets the compression be decided anew, four times a second.
+    private func adaptCompression() async throws {
+        while true {
+            compression.decide(received: machine.received.bytes, now: ProcessContext.monotonicNow)
+            try await Task.sleep(for: CompressionController.interval, clock: .suspending)
+        }
     }
 
     private func count(_ packed: PackedFrame) {

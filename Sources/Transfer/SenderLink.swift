@@ -9,12 +9,23 @@ package struct SenderLink: Sendable {
     package let stream: MessageStream
     package let opened: Opened
     package let connect: Connect
+    let pace: LinkPace
+
+    /// The same link, read on from `stream`.
+    init(_ link: SenderLink, readOnFrom stream: MessageStream) {
+        control = link.control
+        self.stream = stream
+        opened = link.opened
+        connect = link.connect
+        pace = link.pace
+    }
 
     package init(stream: MessageStream, opened: Opened, connect: @escaping Connect) {
         control = stream.connection
         self.stream = stream
         self.opened = opened
         self.connect = connect
+        pace = LinkPace(control: stream.connection)
     }
 }
 

@@ -20,6 +20,12 @@ package enum TransferLimits {
     package static let receivedInterval = 100
     /// Buffers of one read call each that are read ahead on one connection.
     package static let readAheadBuffers = 2
+    /// Milliseconds between two RECEIVED where `promptBytes` are not reported yet.
+    package static let promptInterval = 20
+    /// Bytes that are worth a RECEIVED of their own.
+    package static let promptBytes: UInt64 = 128 << 10
+    /// Bytes of all compression contexts of a sender together.
+    package static let contextBytes = 50 << 20
     /// Bytes of one read call.
     package static let readBytes = 256 << 10
     /// Frames that are compressed and wait for a connection.

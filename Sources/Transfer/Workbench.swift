@@ -18,11 +18,11 @@ package final class Workbench: @unchecked Sendable {
     package var compressor: Compressor
     package var decompressor: Decompressor
 
-    package init(compression: Compression) throws {
+    package init() throws {
         slab = try Slab(capacity: 4 << 20)
         scratch = try Slab(capacity: 256 << 10)
         digester = try Digester()
-        compressor = try Compressor(compression)
+        compressor = try Compressor(.stored)
         decompressor = try Decompressor()
     }
 }
@@ -36,20 +36,23 @@ package struct Workshop: Sendable {
     package let benches: BoundedQueue<Workbench>
     package let benchCount: Int
 
+    /// Threads that make or write frames, unless told.
+    package static var workerCount: Int { min(max(ProcessContext.allowedProcessorCount, 2), 4) }
+
     /// Starts the threads: unless told, at most four workers, at least two since they also wait for the disk.
     ///
     /// With `RTUN_SINGLE_THREADED=1` one thread does everything, so that a test can fail the n-th call of a process
     /// (`strace` counts calls by thread).
-    package init(compression: Compression, workers workerCount: Int? = nil) async throws {
+    package init(workers workerCount: Int? = nil) async throws {
         let isSingleThreaded = ProcessContext.environment("RTUN_SINGLE_THREADED") == "1"
-        let count = isSingleThreaded ? 1 : workerCount ?? min(max(ProcessContext.allowedProcessorCount, 2), 4)
+        let count = isSingleThreaded ? 1 : workerCount ?? Self.workerCount
         workers = NIOThreadPool(numberOfThreads: count)
         workers.start()
         serial = isSingleThreaded ? workers : NIOThreadPool(numberOfThreads: 1)
         if !isSingleThreaded { serial.start() }
         benchCount = count + 1
         benches = BoundedQueue(capacity: benchCount)
-        for _ in 0..<benchCount { _ = await benches.put(try Workbench(compression: compression)) }
+        for _ in 0..<benchCount { _ = await benches.put(try Workbench()) }
     }
 
     /// Runs blocking work on one of the workers.

@@ -126,7 +126,7 @@ struct TransferRun {
     ) async throws -> Result {
         let start = ProcessContext.monotonicNow
         let chosen = Self.choose(compression, among: reached.welcome.codecs)
-        let workshop = try await Workshop(compression: chosen)
+        let workshop = try await Workshop()
         if let folder, reached.welcome.isKnown, !readsAll { planner.cache = FilesCache(in: folder) }
         let cache = folder.map { FilesCacheWriter(in: $0) }
         let sender = Sender(
@@ -134,7 +134,12 @@ struct TransferRun {
             relink: relink,
             awaitsAnswers: reached.welcome.isKnown,
             workshop: workshop,
-            compression: chosen,
+            compression: AdaptiveCompression(
+                chosen,
+                workers: Workshop.workerCount,
+                benches: workshop.benchCount,
+                memory: TransferLimits.contextBytes
+            ),
             channels: channels,
             cache: cache,
             report: { [report] in report.report($0) }
@@ -200,11 +205,11 @@ struct TransferRun {
         }
     }
 
-    /// zstd where both have it, else zlib, else none.
-    private static func choose(_ wanted: Compression?, among codecs: CodecSet) -> Compression {
-        if let wanted, codecs.contains(wanted.codec) { return wanted }
-        if codecs.contains(.zstd) { return .zstd(1) }
-        if codecs.contains(.zlib) { return .zlib(1) }
+    /// What was asked for, if both have it; else what adapts, with zstd where both have it, else zlib, else none.
+    private static func choose(_ wanted: Compression?, among codecs: CodecSet) -> CompressionLadder {
+        if let wanted, codecs.contains(wanted.codec) { return .pinned(to: wanted) }
+        if codecs.contains(.zstd) { return .zstd }
+        if codecs.contains(.zlib) { return .zlib }
         return .stored
     }
 }

@@ -9,6 +9,22 @@ struct RoundTripTests {
 
     static let sizes = [0, 1, 2, 3, 8, 255, 256, 257, 4096, 65_535, 65_537, 131_073, 1 << 20, 4 << 20]
 
+    @Test func `the level can change behind a payload that did not shrink`() throws {
+        var compressor = try Compressor(.zstd(1))
+        let noise = SampleBytes.noise.make(200_000)
+        let text = SampleBytes.text.make(200_000)
+        for level in [9, -7, 3, 1] {
+            #expect(try compress(noise, with: &compressor) == nil)
+            try compressor.select(.zstd(level))
+            let payload = try #require(try compress(text, with: &compressor))
+            #expect(try decompress(payload, as: .zstd, count: text.count) == text)
+        }
+        compressor.releaseContexts()
+        #expect(compressor.contextByteCount == 0)
+        try compressor.select(.zstd(3))
+        #expect(try compress(text, with: &compressor) != nil)
+    }
+
     @Test("comes back as it was, through contexts that are kept", arguments: compressions)
     func comesBack(compression: Compression) throws {
         var compressor = try Compressor(compression)

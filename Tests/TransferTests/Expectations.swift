@@ -48,10 +48,21 @@ func transferReader() -> MessageReader {
 }
 
 /// A stream of a connection that belongs to a transfer.
-func transferStream(_ connection: SocketConnection) -> MessageStream {
+func transferStream(_ connection: SocketConnection, counting received: ReceivedCount = ReceivedCount()) -> MessageStream
+{
     var stream = MessageStream(connection)
-    stream.received = ReceivedCount()
+    stream.received = received
     return stream
+}
+
+/// Says RECEIVED as a receiver does, until it is cancelled or the connection ends.
+func reporting(_ received: ReceivedCount, on connection: SocketConnection) -> Task<Void, any Error> {
+    Task {
+        while true {
+            try await connection.send(.received(Received(bytes: received.bytes, records: 0)))
+            try await Task.sleep(for: .milliseconds(10))
+        }
+    }
 }
 
 /// All messages in bytes that come at once.

@@ -36,7 +36,7 @@ final class ReceivingEnd: Sendable {
     init(publish: (@Sendable () async throws -> Void)? = nil) async throws {
         let destination = try Directory.open(scratch.path)
         let staging = try Staging(in: destination, name: "transfer")
-        let workshop = try await Workshop(compression: .stored)
+        let workshop = try await Workshop()
         control = try await Link()
         self.staging = staging
         self.workshop = workshop
@@ -186,14 +186,19 @@ final class SendingEnd: Sendable {
     ) async throws {
         self.link = link
         let reports = reports
-        workshop = try await Workshop(compression: compression)
+        workshop = try await Workshop()
         let opened = Opened(epoch: 1, credit: credit, channels: UInt64(channels))
         sender = Sender(
             link: SenderLink(stream: MessageStream(link.client), opened: opened, connect: connect),
             relink: nil,
             awaitsAnswers: false,
             workshop: workshop,
-            compression: compression,
+            compression: AdaptiveCompression(
+                .pinned(to: compression),
+                workers: Workshop.workerCount,
+                benches: workshop.benchCount,
+                memory: TransferLimits.contextBytes
+            ),
             channels: channels,
             report: { reports.add($0) }
         )

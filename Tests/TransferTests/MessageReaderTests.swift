@@ -48,6 +48,23 @@ struct MessageReaderTests {
         }
     }
 
+    /// Reads a message of 100,000 bytes, gives it back, and tells where in memory its body stood.
+    private static func placeOfNext(_ reader: inout MessageReader) throws -> UInt {
+        let message = rawMessage(MessageKind.frame.rawValue, [UInt8](repeating: 7, count: 100_000))
+        reader.append(ByteBuffer(bytes: message[..<60_000]))
+        reader.append(ByteBuffer(bytes: message[60_000...]))
+        guard let read = try reader.nextMessage() else { throw FormatError("no message") }
+        let place = read.body.withUnsafeReadableBytes { UInt(bitPattern: $0.baseAddress) }
+        reader.recycle(read.body)
+        return place
+    }
+
+    @Test func `the body that was given back is filled again, without new memory`() throws {
+        var reader = transferReader()
+        let first = try Self.placeOfNext(&reader)
+        for _ in 0..<3 { #expect(try Self.placeOfNext(&reader) == first) }
+    }
+
     @Test func `a stream that ends inside a message is told from one that ends between two`() throws {
         for count in 0...Self.sample.count {
             var reader = MessageReader()

@@ -206,7 +206,10 @@ struct SendReceiveTests {
         let link = try await Link()
         let sending = try await SendingEnd(on: link, credit: 4 << 20)
         async let result = sending.run([root])
-        var stream = transferStream(link.server)
+        let received = ReceivedCount()
+        var stream = transferStream(link.server, counting: received)
+        let reports = reporting(received, on: link.server)
+        defer { reports.cancel() }
         // The first frame is there and fills the credit.
         while let message = try await stream.nextMessage(), message.kind != .frame {}
         let planner = SourcePlanner(walk: SourceWalk(sources: [], options: WalkOptions()))
@@ -228,7 +231,10 @@ struct SendReceiveTests {
         let link = try await Link()
         let sending = try await SendingEnd(on: link, credit: 8 << 20)
         async let result = sending.run([root])
-        var stream = transferStream(link.server)
+        let received = ReceivedCount()
+        var stream = transferStream(link.server, counting: received)
+        let reports = reporting(received, on: link.server)
+        defer { reports.cancel() }
         var came: UInt64 = 0
         var acknowledged: UInt64 = 0
         while let message = try await stream.nextMessage() {

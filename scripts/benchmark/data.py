@@ -15,9 +15,9 @@ from measure import Failure
 
 SIZES = {
     "full": {"tree_files": 43_000, "tree": 800 << 20, "text": 800 << 20, "packed": 770 << 20, "huge": 4 << 30,
-             "many": (100_000, 1_000_000)},
+             "resume": 1 << 30, "scale": (10_000, 100_000, 1_000_000)},
     "small": {"tree_files": 2_000, "tree": 40 << 20, "text": 64 << 20, "packed": 64 << 20, "huge": 512 << 20,
-              "many": (2_000, 20_000)},
+              "resume": 256 << 20, "scale": (1_000, 10_000)},
 }
 # Python's own library first, then what else a system has in many files.
 ROOTS = ["/usr/lib/python3", "/usr/lib/python3.*", "/usr/local/lib/python3*", "/usr/share", "/usr/include", "/usr/lib",
@@ -164,6 +164,13 @@ def make_huge(path, length, text):
             number += 1
     return {"name": "huge", "path": path, "files": 1, "bytes": total,
             "description": "one file, half text and half random bytes"}
+
+
+def make_noise(path, length):
+    """Random bytes: as many cross the link as there are."""
+    with open(path, "wb") as output:
+        for start in range(0, length, 8 << 20):
+            output.write(os.urandom(min(8 << 20, length - start)))
 
 
 def make_many(folder, count):

@@ -115,6 +115,15 @@ def peak_kib(pid):
     return 0
 
 
+def read_bytes(pid):
+    """What a process has read so far, from files and sockets (proc(5), io)."""
+    try:
+        with open(f"/proc/{pid}/io") as file:
+            return int(file.readline().split()[1])
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return 0
+
+
 def own_peak_kib():
     """What a child's `peak_kib` cannot fall below: it counts this program's memory until the child is itself."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

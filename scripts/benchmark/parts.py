@@ -9,7 +9,7 @@ import time
 import data
 import measure
 import syscalls
-from rig import Link, compare, empty_folder
+from rig import Link, compare, empty_folder, wait_for
 
 PEERS = ["scp", "rsync", "rsync-z1", "rsync-z3", "tar", "tar-zstd1"]
 
@@ -208,15 +208,15 @@ class Bench:
         finally:
             data.remove(path)
 
-    def many(self):
+    def scale(self):
         """Whether the time per file stays as it is when there are ten times as many."""
         rig = self.rig
         rig.start_tunnel()
         folder = os.path.join(self.folders["memory"], "many")
-        for count in self.size["many"]:
+        for count in self.size["scale"]:
             data.in_child(data.make_many, empty_folder(folder), count)
-            say(f"many: {count} files")
-            workload = {"name": f"many-{count}", "path": folder, "files": count, "bytes": 0,
+            say(f"scale: {count} files")
+            workload = {"name": f"scale-{count}", "path": folder, "files": count, "bytes": 0,
                         "description": "files of one line"}
             rounds = []
             for _ in range(max(1, self.rounds // 2)):
@@ -224,7 +224,7 @@ class Bench:
                 result = rounds[-1]["rtun"]
                 say(f"  {result['seconds']:.2f} s, client {result['peak_client_kib'] >> 10} MiB, "
                     f"daemon {result['peak_daemon_kib'] >> 10} MiB")
-            self.keep("many", {"workload": data.describe(workload), "place": "memory", "rounds": rounds})
+            self.keep("scale", {"workload": data.describe(workload), "place": "memory", "rounds": rounds})
         data.remove(folder)
 
     def again(self):
@@ -264,6 +264,56 @@ class Bench:
             data.remove(used)
         self.keep("again", {"workload": data.describe(source), "place": "memory", "rounds": rounds})
 
+    def resume(self):
+        """The tunnel is killed when nine tenths stand at the laptop, and comes back two seconds later."""
+        rig = self.rig
+        size = self.size["resume"]
+        path = os.path.join(self.folders["memory"], "resume.bin")
+        inbox = os.path.join(self.folders["memory"], "dst")
+        data.in_child(data.make_noise, path, size)
+        say(f"resume: a file of {size >> 20} MiB, interrupted at 90 %")
+        rounds = []
+        for number in range(self.rounds):
+            link = Link(rig, 0, 0)
+            rig.start_tunnel(link)
+            rig.start_daemon(inbox)
+            with open(os.path.join(rig.memory, "resume.err"), "w+") as errors:
+                sender = subprocess.Popen([rig.binary, "send", path], env={**rig.on_server, "RTUN_SOCK": rig.remote},
+                                          stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)
+                try:
+                    wait_for(300, "nine tenths", lambda: link.bytes() >= 0.9 * size or sender.poll() is not None)
+                    rig.break_tunnel()
+                    time.sleep(2)
+                    crossed, read = link.bytes(), measure.read_bytes(sender.pid)
+                    rig.mend_tunnel()
+                    start = time.perf_counter()
+                    wait_for(60, "the first new byte", lambda: link.bytes() - crossed > 256 << 10
+                             or sender.poll() is not None)
+                    first = time.perf_counter() - start
+                    last_read = read
+                    while sender.poll() is None:
+                        last_read = max(last_read, measure.read_bytes(sender.pid))
+                        time.sleep(0.01)
+                    if sender.returncode != 0:
+                        errors.seek(0)
+                        raise measure.Failure(f"exit {sender.returncode}: {errors.read()[-400:].strip()}")
+                finally:
+                    if sender.poll() is None:
+                        sender.kill()
+                    sender.wait()
+            compare(path, os.path.join(inbox, "resume.bin"), rig.memory, rig.plain)
+            rounds.append({"rtun": {
+                "again_bytes": max(0, link.bytes() - size), "first_seconds": round(first, 3),
+                "read_bytes": last_read - read, "left_bytes": size - min(size, crossed)}})
+            result = rounds[-1]["rtun"]
+            say(f"  round {number + 1}: {result['again_bytes'] >> 20} MiB sent again, first byte after {first:.2f} s, "
+                f"{result['read_bytes'] >> 20} MiB read for {result['left_bytes'] >> 20} MiB that were left")
+            rig.stop()
+        data.remove(path)
+        data.remove(inbox)
+        workload = {"name": "resume", "files": 1, "bytes": size, "description": "one file of random bytes"}
+        self.keep("resume", {"workload": workload, "place": "memory", "rounds": rounds})
+
     def over_link(self, name, workload, contenders, rate, round_trip):
         rig = self.rig
         rig.start_tunnel(Link(rig, rate, round_trip))
@@ -284,4 +334,4 @@ class Bench:
         self.over_link("far", self.workloads.get("packed", "memory"), ["rtun", "scp", "rsync", "tar"], 1000, 100)
 
 
-PARTS = ["local", "latency", "memory", "again", "slow", "far", "many"]
+PARTS = ["local", "latency", "memory", "again", "resume", "slow", "far", "scale"]

@@ -3,6 +3,7 @@
 
 import os
 import textwrap
+from functools import partial
 
 import chart
 import goals
@@ -15,9 +16,10 @@ TITLES = {
     "latency": "Latency",
     "memory": "Memory",
     "again": "The same tree again",
+    "resume": "Interrupted and resumed",
     "slow": "100 Mbit/s, 50 ms round trip",
     "far": "1 Gbit/s, 100 ms round trip",
-    "many": "A million files",
+    "scale": "Up to a million files",
 }
 INTRODUCTION = """# Benchmarks
 
@@ -96,7 +98,7 @@ class Report:
                 continue
             self.lines += [f"## {TITLES[part]}", ""]
             for table in kept.get("tables", []):
-                self.table(part, table)
+                (self.resumed if part == "resume" else partial(self.table, part))(table)
             if part == "local":
                 self.local_rest(kept)
             if part == "latency":
@@ -152,6 +154,17 @@ class Report:
         for failure in table.get("failures", []):
             self.lines += [f"Failed, not counted: {' '.join(failure.split())[:200]}.", ""]
         self.lines += [source_line(table["circumstances"]), ""]
+
+    def resumed(self, table):
+        workload = table["workload"]
+        self.lines += [f"{upper_first(workload['description'])}, {megabytes(workload['bytes'])}. When nine tenths had "
+                       "crossed the link, ssh was killed; two seconds later the tunnel stood again. Sent again is what "
+                       "crossed the link beyond the file's own size, ssh's own bytes included.", ""]
+        self.lines += markdown(["round", "sent again", "first new byte", "read then", "was left"], [
+            [number + 1, megabytes(each["rtun"]["again_bytes"]), f"{each['rtun']['first_seconds']:.2f} s",
+             megabytes(each["rtun"]["read_bytes"]), megabytes(each["rtun"]["left_bytes"])]
+            for number, each in enumerate(table["rounds"])])
+        self.lines += ["", source_line(table["circumstances"]), ""]
 
     @staticmethod
     def cpu(table, contender):

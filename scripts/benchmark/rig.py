@@ -148,12 +148,27 @@ class Rig:
         self.link = link
         self.tunnel_number += 1
         self.remote = os.path.join(self.memory, f"remote{self.tunnel_number}.sock")
-        self.tunnel = subprocess.Popen(
+        self.tunnel = self.start_ssh()
+
+    def break_tunnel(self):
+        """Kills ssh, as a lost laptop does; the link and the socket's file stay."""
+        self.tunnel.kill()
+        self.tunnel.wait(15)
+
+    def mend_tunnel(self):
+        """The same tunnel anew, at the same place."""
+        if os.path.exists(self.remote):
+            os.remove(self.remote)
+        self.tunnel = self.start_ssh()
+
+    def start_ssh(self):
+        tunnel = subprocess.Popen(
             self.ssh() + ["-N", "-o", "ExitOnForwardFailure=yes", "-R", f"{self.remote}:{self.socket}", HOST],
             env=self.plain, stdin=subprocess.DEVNULL, start_new_session=True)
-        wait_for(30, "ssh -R", lambda: os.path.exists(self.remote) or self.tunnel.poll() is not None)
-        if self.tunnel.poll() is not None:
+        wait_for(30, "ssh -R", lambda: os.path.exists(self.remote) or tunnel.poll() is not None)
+        if tunnel.poll() is not None:
             raise Failure("ssh -R ended")
+        return tunnel
 
     def stop_tunnel(self):
         if self.tunnel is not None:
