@@ -110,8 +110,17 @@ package final class SocketConnection: Sendable {
     }
 
     /// Returns when the connection is closed by either side; what has arrived may still be received.
+    ///
+    /// Throws `CancellationError` where the task is cancelled before.
     package func waitUntilClosed() async throws {
-        try await channel.closeFuture.get()
+        let promise = channel.eventLoop.makePromise(of: Void.self)
+        channel.closeFuture.cascade(to: promise)
+        try await withTaskCancellationHandler {
+            try await promise.futureResult.get()
+        } onCancel: {
+            // Whichever comes second is ignored.
+            promise.fail(CancellationError())
+        }
     }
 
     /// Sends a last message and closes behind it, waiting at most `seconds` for a peer that does not read.
