@@ -36,6 +36,9 @@ package struct ArchiveIndex: Sendable {
         /// Its file was made in staging, by a step or by its only chunk: what RETRACT removes.
         fileprivate var isStaged = false
         fileprivate var isLinkedTo = false
+        /// Index of the entry before it in the same folder, and of the last one in this folder; −1 for none.
+        fileprivate var previousSibling: Int32 = -1
+        fileprivate var lastChild: Int32 = -1
 
         var isComplete: Bool { kind == .file && !isVoid && listHasEnded && missingChunks == 0 }
     }
@@ -62,6 +65,10 @@ package struct ArchiveIndex: Sendable {
     private var awaited: [UInt64: ListedChunk] = [:]
     /// Chunks of frames that are being written.
     private var claimed: [UInt64: ListedChunk] = [:]
+    /// Index of the last top-level entry; −1 for none.
+    private var lastTop: Int32 = -1
+    /// Names of folders whose entries do not ascend, by the folder's index; in the others no name can come twice.
+    private var unordered: [Int: Set<EntryName>] = [:]
     private var hasHeader = false
 
     /// True once the stream has begun as it must.
@@ -286,9 +293,14 @@ package struct ArchiveIndex: Sendable {
             }
         }
         if let linkedEntry { hardLinks[index] = linkedEntry }
+        let isTaken = link(index, parent)
         if parentIsVoid {
             refuse(index)
             return nil
+        }
+        if isTaken {
+            refuse(index)
+            return .report(entry: index, cause: .nameStands)
         }
         switch record.content {
         case .folder: return .makeFolder(entry: index, parent: parent, name: record.name)
@@ -302,6 +314,27 @@ package struct ArchiveIndex: Sendable {
             symlinkTargets[index] = target
             return nil
         }
+    }
+
+    /// Chains an entry to those of its folder; true where one of its name stands there.
+    private mutating func link(_ index: Int, _ parent: Int) -> Bool {
+        let last = parent < 0 ? lastTop : entries[parent].lastChild
+        entries[index].previousSibling = last
+        if parent < 0 { lastTop = Int32(index) } else { entries[parent].lastChild = Int32(index) }
+        let name = entries[index].name
+        if unordered[parent] == nil {
+            guard last >= 0, !entries[Int(last)].name.text.utf8.lexicographicallyPrecedes(name.text.utf8) else {
+                return false
+            }
+            var names: Set<EntryName> = []
+            var cursor = Int(last)
+            while cursor >= 0 {
+                if !entries[cursor].isRetracted { names.insert(entries[cursor].name) }
+                cursor = Int(entries[cursor].previousSibling)
+            }
+            unordered[parent] = names
+        }
+        return unordered[parent]?.insert(name).inserted == false
     }
 
     private mutating func list(_ record: ChunksRecord) throws(FormatError) -> StagingStep? {
@@ -357,6 +390,8 @@ package struct ArchiveIndex: Sendable {
         let wasVoid = entries[index].isVoid
         refuse(index)
         entries[index].isRetracted = true
+        // The name is free again, unless it was refused for one that stands.
+        if !wasVoid { unordered[Int(entries[index].parent)]?.remove(entries[index].name) }
         return wasVoid || !entries[index].isStaged ? nil : .discard(entry: index, place: place(of: index))
     }
 

@@ -79,7 +79,7 @@ struct LogReader {
     /// Hands out every record of the good batches with its offset in the file; `record` reads one.
     ///
     /// A batch whose records cannot be read ends the log, like a damaged one.
-    mutating func forEach(
+    mutating func readAll(
         _ record: (inout ByteReader, Int64) throws(FormatError) -> Void
     ) throws(SystemError) {
         while true {

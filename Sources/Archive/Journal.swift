@@ -56,7 +56,7 @@ package struct Journal: Sendable {
             if let file {
                 var reader = try LogReader(file, as: Self.log)
                 isForeign = reader.isForeign
-                try reader.forEach { (reader, offset) throws(FormatError) in
+                try reader.readAll { (reader, offset) throws(FormatError) in
                     table.add(RecordTable.key(of: try Entry(from: &reader).path), at: offset)
                 }
             }

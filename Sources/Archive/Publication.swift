@@ -69,7 +69,8 @@ package struct Publication {
     package mutating func plan(_ head: PublicationHead) throws(StagingError) {
         let writer = try staging.beginPlan(head, index)
         var planner = PublicationPlanner(index, staging, book, names, root: folders.root)
-        try planner.plan(rename: { $0.text }) { (step) throws(SystemError) in try writer.add(step) }
+        let rename: (EntryName) -> String = { $0.text }
+        try planner.plan(rename: rename) { (step) throws(SystemError) in try writer.add(step) }
         try staging.finishPlan(writer)
     }
 

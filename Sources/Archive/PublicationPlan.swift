@@ -111,7 +111,7 @@ struct PublicationPlan {
         var steps: UInt64 = 0
         var isWhole = false
         var reader = try LogReader(file, as: Self.log)
-        try reader.forEach { (reader, _) throws(FormatError) in
+        try reader.readAll { (reader, _) throws(FormatError) in
             guard let kind = Kind(rawValue: try reader.u8()), !isWhole else { throw FormatError("unknown record") }
             switch kind {
             case .head: head = try PublicationHead(from: &reader)

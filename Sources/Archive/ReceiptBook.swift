@@ -83,7 +83,7 @@ package final class ReceiptBook: Sendable {
         let file = RecordFile(try folder.openFile(name, writable: true))
         var reader = try LogReader(file, as: Self.log)
         var index = ReceiptIndex()
-        try reader.forEach { (reader, offset) throws(FormatError) in
+        try reader.readAll { (reader, offset) throws(FormatError) in
             index.add(try ReceiptRecord(from: &reader), at: offset)
         }
         index.settle()

@@ -387,7 +387,9 @@ package final class Staging: Sendable {
         return refusals
     }
 
-    /// Gives up the lock: another transfer may take what stands here. Nothing may be written any more.
+    /// Gives up the lock: another transfer may take what stands here.
+    ///
+    /// Nothing may be written any more.
     package func letGo() {
         folders.close()
         // Without the call the lock ends with this object.

@@ -168,7 +168,7 @@ package struct Daemon: Sendable {
                 .recvAllocator,
                 value: FixedSizeRecvByteBufferAllocator(capacity: TransferLimits.readBytes)
             )
-            .childChannelOption(.maxMessagesPerRead, value: 4)
+            .childChannelOption(.maxMessagesPerRead, value: UInt(TransferLimits.readAheadBuffers))
             .bind(raw) { channel in
                 channel.eventLoop.makeCompletedFuture { try SocketConnection.make(on: channel) }
             }

@@ -4,28 +4,22 @@ package import Archive
 package import Descriptors
 private import Synchronization
 
-/// The receipt books in use: transfers of one source share one, and the last one is held for the next.
+/// The receipt books in use: all transfers of one source share one.
 package final class ReceiptShelf: Sendable {
     private struct Held {
         weak var book: ReceiptBook?
     }
 
-    private struct State {
-        var books: [String: Held] = [:]
-        var last: ReceiptBook?
-    }
-
-    private let state = Mutex(State())
+    private let books = Mutex<[String: Held]>([:])
 
     package init() {}
 
     package func book(of source: String, in inbox: Directory) throws(StagingError) -> ReceiptBook {
-        try state.withLock { (state: inout State) throws(StagingError) in
-            state.books = state.books.filter { $0.value.book != nil }
-            let held = state.books[source]?.book
+        try books.withLock { (books: inout [String: Held]) throws(StagingError) in
+            books = books.filter { $0.value.book != nil }
+            let held = books[source]?.book
             let book = if let held { held } else { try ReceiptBook(in: inbox, sourceName: source) }
-            state.books[source] = Held(book: book)
-            state.last = book
+            books[source] = Held(book: book)
             return book
         }
     }

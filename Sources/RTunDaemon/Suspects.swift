@@ -59,6 +59,8 @@ package final class Suspects: Sendable {
             }
         )
         self.file = file
+        // What was counted now must not be counted again if this daemon dies before a transfer begins.
+        try lines.withLock { (lines: inout [Line]) throws(SystemError) in try write(lines) }
     }
 
     /// Transfers that are refused.

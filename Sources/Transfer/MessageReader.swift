@@ -25,15 +25,20 @@ package struct MessageReader: Sendable {
     /// Bytes that belong to no message yet.
     private var buffer = ByteBuffer()
     private var current: (kind: MessageKind, length: Int, body: ByteBuffer)?
+    /// Length of a frame whose body is not gathered before `admitFrame`.
+    private var announced: Int?
     /// The body of an earlier message, to be filled again.
     private var spare = ByteBuffer()
 
     /// Most bytes of a body now, whatever its kind allows: a peer that has not been let in is given little memory.
     package var bodyLimit = TransferLimits.requestBytes
 
+    /// Frames wait for `admitFrame` before more than their header is taken.
+    package var holdsFrames = false
+
     package init() {}
 
-    package var isBetweenMessages: Bool { current == nil && buffer.readableBytes == 0 }
+    package var isBetweenMessages: Bool { current == nil && announced == nil && buffer.readableBytes == 0 }
 
     /// Takes bytes as they were read.
     package mutating func append(_ bytes: consuming ByteBuffer) {
@@ -72,7 +77,7 @@ package struct MessageReader: Sendable {
 
     /// The next whole message, nil while it is not complete.
     package mutating func nextMessage() throws(FormatError) -> RawMessage? {
-        if current == nil { try beginMessage() }
+        if current == nil, announced == nil { try beginMessage() }
         guard let message = current, message.body.readableBytes == message.length else { return nil }
         current = nil
         return RawMessage(kind: message.kind, body: message.body)
@@ -90,6 +95,41 @@ package struct MessageReader: Sendable {
         }
         guard let kind = MessageKind(rawValue: number) else { throw FormatError("unknown type of message") }
         guard length <= min(kind.limit, bodyLimit) else { throw FormatError("a message is longer than its limit") }
+        if holdsFrames, kind == .frame { announced = length } else { gather(kind, length) }
+    }
+
+    /// The header of the frame that waits to be admitted; nil while there is none or not all of it is there.
+    package func announcedFrame() throws(FormatError) -> FrameHeader? {
+        guard let announced else { return nil }
+        return try buffer.withReadableSpan { span throws(FormatError) in
+            let head = FrameHeader.byteCount(runs: 0)
+            let there = min(announced, span.byteCount)
+            guard there >= head else {
+                guard there < announced else { throw FormatError("a frame is shorter than its header") }
+                return nil
+            }
+            var counts = ByteReader(span.extracting((head - 2)..<head))
+            let runs = Int(try counts.u16())
+            guard runs <= ArchiveLimits.frameRuns else { throw FormatError("number of runs of a frame") }
+            // With the first byte of its payload, which a frame has.
+            let whole = FrameHeader.byteCount(runs: runs) + 1
+            guard there >= whole else {
+                guard there < announced else { throw FormatError("a frame is shorter than its header") }
+                return nil
+            }
+            var reader = ByteReader(span.extracting(0..<whole))
+            return try FrameHeader(from: &reader)
+        }
+    }
+
+    /// Goes on with the body of the frame that was announced.
+    package mutating func admitFrame() {
+        guard let length = announced else { return }
+        announced = nil
+        gather(.frame, length)
+    }
+
+    private mutating func gather(_ kind: MessageKind, _ length: Int) {
         var body = spare
         spare = ByteBuffer()
         body.clear()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-private import Archive
+package import Archive
 package import NIOCore
 private import Synchronization
 
@@ -45,12 +45,24 @@ package struct MessageStream: Sendable {
     }
 
     /// The next message; nil where the stream ends between two.
-    package mutating func nextMessage() async throws -> RawMessage? {
+    ///
+    /// A frame's body is read when `admit` has returned: until then no more than its header is held.
+    package mutating func nextMessage(
+        admit: ((FrameHeader) async throws -> Void)? = nil
+    ) async throws -> RawMessage? {
+        reader.holdsFrames = admit != nil
         while true {
+            var announced: FrameHeader?
             do throws(FormatError) {
                 if let message = try reader.nextMessage() { return message }
+                announced = try reader.announcedFrame()
             } catch {
                 throw TransferError.malformed(error)
+            }
+            if let announced {
+                try await admit?(announced)
+                reader.admitFrame()
+                continue
             }
             guard try await readMore() else {
                 guard reader.isBetweenMessages else { throw TransferError.linkLost }

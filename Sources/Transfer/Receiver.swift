@@ -131,6 +131,12 @@ package actor Receiver {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await self.readControl(stream, link) }
             group.addTask { try await self.tick(link) }
+            group.addTask {
+                // Also while the reader waits for something and does not read; else it comes to the end by itself.
+                try await link.control.waitUntilClosed()
+                try await Task.sleep(for: .seconds(1), clock: .suspending)
+                guard await self.isFinished else { throw TransferError.linkLost }
+            }
             defer { group.cancelAll() }
             do {
                 // The reader returns when everything is published.
@@ -151,7 +157,7 @@ package actor Receiver {
         var stream = stream
         stream.received = link.received
         do {
-            while let message = try await stream.nextMessage() {
+            while let message = try await stream.nextMessage(admit: { try await self.admit($0, link) }) {
                 guard message.kind == .frame else {
                     if message.kind == .heartbeat { continue }
                     throw TransferError.malformed(FormatError("only frames travel on a data connection"))
@@ -348,6 +354,11 @@ package actor Receiver {
             await say(.have(Have(answered: (part.last?.upperBound ?? 0) + 1, ranges: part)))
         }
         await say(.have(Have(answered: have.answered, ranges: Array(ranges))))
+    }
+
+    /// Waits until a frame on a data connection can be written: before that it is not read.
+    private func admit(_ frame: FrameHeader, _ link: Link) async throws {
+        try await wait { self.link !== link || self.machine.canBegin(frame) }
     }
 
     private func take(frame body: ByteBuffer, _ link: Link) async throws {

@@ -67,6 +67,11 @@ package struct ReceiverStateMachine: Sendable {
         writableChunks = index.listedChunks
     }
 
+    /// Whether the records of a frame are there, or none will come any more.
+    package func canBegin(_ frame: FrameHeader) -> Bool {
+        commit != nil || (frame.runs.last?.upperBound ?? 0) < writableChunks
+    }
+
     /// Begins a frame: the places of its chunks, or nil while their records have not come.
     package mutating func begin(_ frame: FrameHeader) throws(FormatError) -> [ChunkTarget]? {
         guard let last = frame.runs.last, last.upperBound < writableChunks else {

@@ -39,7 +39,7 @@ package final class SocketConnection: Sendable {
                 .recvAllocator,
                 value: FixedSizeRecvByteBufferAllocator(capacity: TransferLimits.readBytes)
             )
-            .channelOption(.maxMessagesPerRead, value: 4)
+            .channelOption(.maxMessagesPerRead, value: UInt(TransferLimits.readAheadBuffers))
             .withConnectedSocket(raw) { channel in
                 channel.eventLoop.makeCompletedFuture { try SocketConnection.make(on: channel) }
             }
@@ -119,6 +119,20 @@ package final class SocketConnection: Sendable {
     /// May be called again.
     package func close() {
         channel.close(promise: nil)
+    }
+
+    /// Returns when the connection is closed by either side; what has arrived may still be received.
+    ///
+    /// Throws `CancellationError` where the task is cancelled before.
+    package func waitUntilClosed() async throws {
+        let promise = channel.eventLoop.makePromise(of: Void.self)
+        channel.closeFuture.cascade(to: promise)
+        try await withTaskCancellationHandler {
+            try await promise.futureResult.get()
+        } onCancel: {
+            // Whichever comes second is ignored.
+            promise.fail(CancellationError())
+        }
     }
 
     /// Sends a last message and closes behind it, waiting at most `seconds` for a peer that does not read.

@@ -195,8 +195,8 @@ struct StagingTests {
                 "x: nameStands", "y: nameStands", "x: nameStands",
             ]
         )
-        try archive.take([file(5, "y", 3), list(5, [chunk("two")])])
-        #expect(try archive.write(1, "two") == ["y: nameStands"])
+        #expect(try archive.take([file(5, "y", 3), list(5, [chunk("two")])]) == ["y: nameStands"])
+        #expect(try archive.write(1, "two").isEmpty)
         #expect(try archive.take([file(6, in: 3, "below", 0)]).isEmpty, "void: nobody asks for it")
         #expect(try archive.publish() == ["x", "y"])
         #expect(contents(archive.final("y")) == "one")
@@ -208,9 +208,9 @@ struct StagingTests {
             file(0, "x", 0), folder(1, "x"), folder(2, in: 1, "inner"), file(3, in: 2, "f", 0), file(4, in: 1, "g", 1),
             list(4, [chunk("g")]), entry(5, in: 1, "s", .symlink(target: "g")), entry(6, in: 1, "h", .hardLink(to: 0)),
         ])
-        #expect(refused == ["x: nameStands", "x/inner: folderRefused", "x/inner/f: folderRefused"])
-        #expect(try archive.write(0, "g") == ["x/g: folderRefused"])
-        #expect(try archive.finish() == ["x/h: folderRefused", "x/s: folderRefused"])
+        #expect(refused == ["x: nameStands"], "the folder speaks for what is in it")
+        #expect(try archive.write(0, "g").isEmpty)
+        #expect(try archive.finish().isEmpty)
         #expect(names(in: archive.staged("")) == ["x"])
     }
 
@@ -293,12 +293,13 @@ struct StagingTests {
     }
 
     @Test func `a symlink does not take a name that stands`() throws {
-        try archive.take([
+        let refused = try archive.take([
             folder(0, "d"), entry(1, in: 0, "x", .symlink(target: "y")), file(2, in: 0, "f", 0),
             entry(3, in: 0, "f", .symlink(target: "x")), entry(4, in: 0, "d", .hardLink(to: 2)),
             entry(5, in: 0, "d", .symlink(target: "f")),
         ])
-        #expect(try archive.finish() == ["d/f: nameStands", "d/d: nameStands"])
+        #expect(refused == ["d/f: nameStands", "d/d: nameStands"])
+        #expect(try archive.finish().isEmpty)
         #expect(PlainStatus(archive.staged("d/f"))?.kind == S_IFREG)
         #expect(target(ofLink: archive.staged("d/x")) == "y")
     }
