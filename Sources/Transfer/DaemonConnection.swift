@@ -30,11 +30,26 @@ package struct DaemonConnection: Sendable {
         // Who listens decides: another user's socket at this place would get the data and could fake an OK.
         let peer = try UnixSocket.peerUserID(of: descriptor.rawValue)
         guard peer == ProcessContext.effectiveUserID || peer == 0 else { throw TransferError.noAnswer }
+        return try await open(over: descriptor, address, hello: hello, request: request, within: seconds, on: group)
+    }
+
+    /// Shakes hands over a connected descriptor, such as a program's standard input and output, that leads to `address`.
+    ///
+    /// Everything before a line that is `mark` is passed over: what a login says before the program runs.
+    package static func open(
+        over descriptor: consuming OwnedDescriptor,
+        _ address: UnixAddress,
+        announcedBy mark: String? = nil,
+        hello: Hello,
+        request: Message?,
+        within seconds: Int64,
+        on group: any EventLoopGroup
+    ) async throws -> DaemonConnection {
         let connection = try await SocketConnection.adopting(descriptor, on: group)
         let timer = connection.deadline(in: seconds)
         defer { timer.cancel() }
         do {
-            return try await shakeHands(on: connection, address, hello: hello, request: request)
+            return try await shakeHands(on: connection, address, announcedBy: mark, hello: hello, request: request)
         } catch {
             connection.close()
             if case TransferError.linkLost = error { throw TransferError.noAnswer }
@@ -45,11 +60,17 @@ package struct DaemonConnection: Sendable {
     private static func shakeHands(
         on connection: SocketConnection,
         _ address: UnixAddress,
+        announcedBy mark: String?,
         hello: Hello,
         request: Message?
     ) async throws -> DaemonConnection {
         try await connection.send(ByteBuffer(bytes: Greeting.request([.hello(hello)] + (request.map { [$0] } ?? []))))
         var stream = MessageStream(connection)
+        if let mark {
+            while let line = try await stream.nextLine(atMost: TransferLimits.firstLineBytes) {
+                if line == Array(mark.utf8) { break }
+            }
+        }
         guard let line = try await stream.nextLine(atMost: TransferLimits.firstLineBytes) else {
             throw TransferError.noAnswer
         }
