@@ -21,7 +21,7 @@ struct RTun: ParsableCommand {
         version: version,
         subcommands: [
             SendCommand.self, ViewCommand.self, NotifyCommand.self, PingCommand.self, ServerCommand.self,
-            SSHCommand.self, SSHConfigCommand.self, PipeCommand.self,
+            SSHCommand.self, SSHConfigCommand.self, StatusCommand.self, DoctorCommand.self, PipeCommand.self,
             SweepCommand.self, EchoCommand.self,
         ]
     )
