@@ -71,19 +71,18 @@ struct SSHLogin {
             do {
                 let master = try await SSHMaster.open(ssh, arguments, in: state, alwaysOwn: true, signals: relay)
                 let lifeline = try await master.lifeline()
-                guard let tunnel = try await tunnel(through: master, to: local), let remote = tunnel.remote else {
+                if let tunnel = try await tunnel(through: master, to: local), let remote = tunnel.remote {
+                    hasBeenUp = true
+                    Self.note("the tunnel to \(safe(arguments.destination)) is up: \(safe(remote))")
+                    await lifeline?.wait()
+                    if Task.isCancelled { await tunnel.close() }
+                } else {
                     await master.close()
-                    return ExitStatus.noTunnel.rawValue
+                    guard hasBeenUp else { return ExitStatus.noTunnel.rawValue }
                 }
-                hasBeenUp = true
-                Self.note("the tunnel to \(safe(arguments.destination)) is up: \(safe(remote))")
-                await lifeline?.wait()
-                if Task.isCancelled {
-                    await tunnel.close()
-                    throw CancellationError()
-                }
-            } catch let error as SSHMaster.NoConnection where hasBeenUp {
-                _ = error
+            } catch {
+                // Whatever broke it now may be well the next time.
+                guard hasBeenUp, !Task.isCancelled else { throw error }
             }
             try Task.checkCancellation()
             if ProcessContext.monotonicNow - start > .seconds(60) { pause = .seconds(1) }

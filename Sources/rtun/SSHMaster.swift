@@ -16,7 +16,7 @@ final class SSHMaster: Sendable {
     }
 
     /// Seconds for a script: a home on a slow file system, start-up files that take their time.
-    private static let scriptSeconds: Int64 = 90
+    static let scriptSeconds: Int64 = 90
     private static let controlSeconds: Int64 = 20
     private static let longestControlPath = UnixAddress.longestPath - 17
 
@@ -77,12 +77,12 @@ final class SSHMaster: Sendable {
 
     var isOwn: Bool { control != nil }
 
-    /// Runs a script on the server.
-    func run(_ script: RemoteScript) async throws -> RemoteReply {
+    /// Runs a script on the server, for at most `seconds`.
+    func run(_ script: RemoteScript, within seconds: Int64 = scriptSeconds) async throws -> RemoteReply {
         let outcome = try await session(
             RemoteScript.command,
             input: .bytes(Array(script.text.utf8)),
-            within: Self.scriptSeconds
+            within: seconds
         )
         return RemoteReply(outcome.output, mark: script.mark)
     }

@@ -13,6 +13,9 @@ struct Tunnel {
     /// The program on the server; nil where there is none that runs.
     let program: String?
 
+    /// Seconds for tidying up: the connection may hang, and the user wants to go.
+    private static let farewellSeconds: Int64 = 5
+
     /// What the user is told while it is made.
     typealias Note = (String) -> Void
 
@@ -63,7 +66,7 @@ struct Tunnel {
         // What fails here has ended already.
         if !master.isOwn { try? await master.cancel(remote, to: local.path) }
         if let mark = try? RandomWord.make(bytes: 12) {
-            _ = try? await master.run(.remove(mark: "rtun-" + mark, socket: remote))
+            _ = try? await master.run(.remove(mark: "rtun-" + mark, socket: remote), within: Self.farewellSeconds)
         }
         await master.close()
     }
