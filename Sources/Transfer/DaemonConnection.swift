@@ -27,11 +27,38 @@ package struct DaemonConnection: Sendable {
         on group: any EventLoopGroup
     ) async throws -> DaemonConnection {
         let connection = try await SocketConnection.connecting(to: address, on: group)
+        return try await open(on: connection, address, announcedBy: nil, hello, request, within: seconds)
+    }
+
+    /// Shakes hands over a connected descriptor, such as a program's standard input and output, that leads to `address`.
+    ///
+    /// Everything before a line that is `mark` is passed over: what a login says before the program runs.
+    package static func open(
+        over descriptor: consuming OwnedDescriptor,
+        _ address: UnixAddress,
+        announcedBy mark: String? = nil,
+        hello: Hello,
+        request: Message?,
+        within seconds: Int64,
+        on group: any EventLoopGroup
+    ) async throws -> DaemonConnection {
+        let connection = try await SocketConnection.adopting(descriptor, on: group)
+        return try await open(on: connection, address, announcedBy: mark, hello, request, within: seconds)
+    }
+
+    private static func open(
+        on connection: SocketConnection,
+        _ address: UnixAddress,
+        announcedBy mark: String?,
+        _ hello: Hello,
+        _ request: Message?,
+        within seconds: Int64
+    ) async throws -> DaemonConnection {
         let timer = connection.deadline(in: seconds)
         defer { timer.cancel() }
         do {
             return try await withTaskCancellationHandler {
-                try await shakeHands(on: connection, address, hello: hello, request: request)
+                try await shakeHands(on: connection, address, announcedBy: mark, hello: hello, request: request)
             } onCancel: {
                 connection.close()
             }
@@ -45,11 +72,17 @@ package struct DaemonConnection: Sendable {
     private static func shakeHands(
         on connection: SocketConnection,
         _ address: UnixAddress,
+        announcedBy mark: String?,
         hello: Hello,
         request: Message?
     ) async throws -> DaemonConnection {
         try await connection.send(ByteBuffer(bytes: Greeting.request([.hello(hello)] + (request.map { [$0] } ?? []))))
         var stream = MessageStream(connection)
+        if let mark {
+            while let line = try await stream.nextLine(atMost: TransferLimits.firstLineBytes) {
+                if line == Array(mark.utf8) { break }
+            }
+        }
         // An original daemon says the whole line back.
         guard let line = try await stream.nextLine(atMost: TransferLimits.firstLineBytes + 64) else {
             throw TransferError.noAnswer

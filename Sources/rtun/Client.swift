@@ -11,6 +11,9 @@ import Transfer
 struct ClientOptions: ParsableArguments {
     @Option(name: .shortAndLong, help: "The socket that leads to your computer (default: the newest that answers).")
     var socket: String?
+
+    @Option(help: ArgumentHelp("The laptop, by its display name, where several answer.", valueName: "name"))
+    var to: String?
 }
 
 /// A client's side of one command: the tunnel, and how failures are told.
@@ -27,6 +30,7 @@ struct Client {
         let host = (try? ProcessContext.hostName()) ?? ""
         finder = SocketFinder(
             given: options.socket,
+            laptop: options.to,
             hello: Hello(
                 codecs: codecs,
                 software: RTun.software,

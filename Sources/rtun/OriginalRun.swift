@@ -27,7 +27,7 @@ struct OriginalRun {
             )
         }
         let start = ProcessContext.monotonicNow
-        let workshop = try await Workshop(compression: .stored)
+        let workshop = try await Workshop()
         let address = address
         let sender = try OriginalSender(
             isView: isView,

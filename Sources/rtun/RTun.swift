@@ -5,6 +5,7 @@ import ArgumentParser
 /// The root command: configuration only.
 struct RTun: ParsableCommand {
     static let version = "0.1.0"
+    static let toolVersion: ToolVersion = ToolVersion(version) ?? .none
     /// As the other side is told.
     static let software = "rtun \(version)"
 
@@ -12,8 +13,7 @@ struct RTun: ParsableCommand {
         commandName: "rtun",
         abstract: "Bring results from a remote server to your own computer, through the SSH session you have.",
         discussion: """
-            On your computer:  rtun server -d
-                               ssh -R /home/you/.rtun/rtun.sock.$RANDOM:$HOME/.rtun/rtun.sock host
+            On your computer:  rtun ssh host
             On the server:     rtun send -r results/
                                rtun view plot.png
                                rtun notify done
@@ -21,7 +21,8 @@ struct RTun: ParsableCommand {
         version: version,
         subcommands: [
             SendCommand.self, ViewCommand.self, NotifyCommand.self, FlushCommand.self, PingCommand.self,
-            ServerCommand.self, EchoCommand.self,
+            ServerCommand.self, SSHCommand.self, SSHConfigCommand.self, StatusCommand.self, DoctorCommand.self,
+            PipeCommand.self, SweepCommand.self, EchoCommand.self,
         ]
     )
 }

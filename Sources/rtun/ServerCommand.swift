@@ -38,6 +38,12 @@ struct ServerCommand: AsyncParsableCommand {
     @Flag(help: "Check config.toml and start nothing.")
     var checkConfig = false
 
+    @Flag(help: "Run the daemon from every login on, with the options given here; starts it now.")
+    var install = false
+
+    @Flag(help: "Take that back; stops the daemon.")
+    var uninstall = false
+
     /// The process that serves peers, started by the one that holds the sockets.
     @Flag(help: .hidden) var worker = false
 
@@ -54,6 +60,7 @@ struct ServerCommand: AsyncParsableCommand {
         try await Client.run {
             let folder = try StateFolder()
             if stop { return try await stopDaemon(folder) }
+            if uninstall { return try await uninstallService(folder) }
             let file = SettingsFile()
             let settings = try CurrentSettings(file)
             if checkConfig {
@@ -73,6 +80,7 @@ struct ServerCommand: AsyncParsableCommand {
             let inbox = try Inbox(path: configuration.inboxPath)
             configuration.followsCrash = afterCrash
             if worker { return try await serve(configuration, settings, inbox, folder) }
+            if install { return try await installService(folder) }
             if daemon { return try await startInBackground(configuration, inbox, folder) }
             return try await supervise(configuration, inbox, folder)
         }
@@ -147,9 +155,19 @@ struct ServerCommand: AsyncParsableCommand {
         _ inbox: Inbox,
         _ folder: StateFolder
     ) async throws -> ExitStatus {
-        if try await answers(configuration) {
-            StandardStream.error.line("rtun: the daemon is already running")
-            return .success
+        let running = LaptopDaemon(folder: folder)
+        let address = try UnixAddress(path: configuration.socketPath)
+        if let version = await running.version(at: address) {
+            if version == RTun.software {
+                StandardStream.error.line("rtun: the daemon is already running")
+                return .success
+            }
+            StandardStream.error.line("rtun: replacing the running daemon, \(safe(version)), by \(RTun.software)")
+            try await running.drain()
+            guard try await running.stop() else {
+                StandardStream.error.line("rtun: the daemon was told to stop and has not ended yet")
+                return .failure
+            }
         }
         var pair = try UnixSocket.pair()
         let mine = pair.takeFirst()
@@ -166,7 +184,7 @@ struct ServerCommand: AsyncParsableCommand {
         )
         try theirs.close()
         let signal = try await ReadySignal.wait(on: mine)
-        guard try await answers(configuration) else {
+        guard await running.version(at: address) != nil else {
             let reason = signal.map { String(decoding: $0, as: UTF8.self) }
             StandardStream.error.line(
                 "rtun: " + safe(reason ?? "the daemon did not start; \(configuration.logPath) may say why")
@@ -178,46 +196,62 @@ struct ServerCommand: AsyncParsableCommand {
     }
 
     private func stopDaemon(_ folder: StateFolder) async throws -> ExitStatus {
-        let address = try UnixAddress(path: folder.path + "/ctl.sock")
-        let connection: SocketConnection
-        do {
-            connection = try await SocketConnection.adopting(UnixSocket.connect(to: address), on: Client.group)
-        } catch let error as SystemError where error.isMissingFile || error.isConnectionRefused {
+        let running = LaptopDaemon(folder: folder)
+        guard try await running.ask("STATUS") != nil else {
             StandardStream.error.line("rtun: no daemon is running")
             return .success
         }
-        let timer = connection.deadline(in: 10)
-        defer { timer.cancel() }
-        try await connection.send(.init(string: "STOP\r\n"))
-        // The connection ends with the daemon.
-        while try await connection.receive() != nil {}
-        let lock = try folder.directory.openForAppending("daemon.lock")
-        for _ in 0..<100 {
-            if try lock.lockExclusively() { return .success }
-            try await Task.sleep(for: .milliseconds(50))
-        }
+        if try await running.stop() { return .success }
         StandardStream.error.line("rtun: the daemon was told to stop and has not ended yet")
         return .failure
     }
 
-    // MARK: - Parts
+    // MARK: - At login
 
-    private func answers(_ configuration: DaemonConfiguration) async throws -> Bool {
-        do {
-            let hello = Hello(codecs: .all, software: RTun.software, sourceKey: nil, hostName: "")
-            let found = try await DaemonConnection.open(
-                try UnixAddress(path: configuration.socketPath),
-                hello: hello,
-                request: nil,
-                within: TransferLimits.probeSeconds,
-                on: Client.group
-            )
-            found.connection.close()
-            return true
-        } catch {
-            return false
-        }
+    private func installService(_ folder: StateFolder) async throws -> ExitStatus {
+        // Only what was given: the rest is the configuration's, now and later.
+        let given = [("--socket", socket), ("--dir", dir), ("--log", log)]
+        let options = try given.flatMap { name, path in try path.map { [name, try absolute($0)] } ?? [] }
+        let service = LoginService(
+            command: [try ProcessContext.executablePath(), "server"] + options,
+            environment: ["PATH", "RTUN_DIR"].compactMap { name in
+                ProcessContext.environment(name).map { (name, $0) }
+            }
+        )
+        let path = try service.write()
+        StandardStream.error.line("rtun: wrote \(safe(path))")
+        // A daemon that was started by hand holds the lock.
+        _ = try await LaptopDaemon(folder: folder).stop()
+        return try await control(.start, otherwise: "it runs from the next login on; to start it now")
     }
+
+    private func uninstallService(_ folder: StateFolder) async throws -> ExitStatus {
+        _ = try? await LoginService.control(.stop)
+        guard try LoginService.remove() else {
+            StandardStream.error.line("rtun: no service is installed")
+            return .success
+        }
+        _ = try? await LoginService.control(.forget)
+        StandardStream.error.line("rtun: the service is removed")
+        return try await stopDaemon(folder)
+    }
+
+    /// Tells the service manager; where there is none to tell, says what to type.
+    private func control(_ verb: LoginService.Verb, otherwise advice: String) async throws -> ExitStatus {
+        let refusal: String?
+        do {
+            refusal = try await LoginService.control(verb)
+        } catch let error as Program.Missing {
+            refusal = error.description
+        }
+        guard let refusal else { return .success }
+        let typed = try LoginService.commands(verb).map { ([$0.0] + $0.1).joined(separator: " ") }
+        StandardStream.error.line("rtun: \(safe(refusal))")
+        StandardStream.error.line("rtun: \(advice): \(safe(typed.joined(separator: " && ")))")
+        return .failure
+    }
+
+    // MARK: - Parts
 
     private func arguments(_ configuration: DaemonConfiguration, _ inbox: Inbox) -> [String] {
         ["server", "--socket", configuration.socketPath, "--dir", inbox.path, "--log", configuration.logPath]

@@ -4,6 +4,7 @@ import Archive
 import Descriptors
 import NIOCore
 import Transfer
+import UnixSignals
 
 /// No socket leads to a laptop that answers.
 struct NoTunnel: Error, CustomStringConvertible {
@@ -14,7 +15,18 @@ struct NoTunnel: Error, CustomStringConvertible {
         NoTunnel(
             description: """
                 no tunnel to your computer: there is no live socket in \(folder)
-                On your computer run: rtun server -d; then log in with: ssh -R \(folder)/rtun.sock.1:$HOME/.rtun/rtun.sock HOST
+                On your computer run: rtun ssh HOST; or rtun server -d, and log in with: \
+                ssh -R \(folder)/rtun.sock.1:$HOME/.rtun/rtun.sock HOST
+                """
+        )
+    }
+
+    /// Where laptops answer, and none of them has the name that was asked for.
+    static func noLaptop(named name: String, but others: [String]) -> NoTunnel {
+        NoTunnel(
+            description: """
+                no laptop named \(safe(name)) answers; those that do: \(others.map(safe).joined(separator: ", "))
+                The name of a laptop is set in its configuration; log in from it with: rtun ssh HOST
                 """
         )
     }
@@ -24,154 +36,156 @@ struct NoTunnel: Error, CustomStringConvertible {
         NoTunnel(
             description: """
                 no answer through \(path): the laptop daemon is not running, or the ssh session is dead
-                On your computer run: rtun server -d; if that does not help, log in again with ssh -R
+                On your computer run: rtun server -d; if that does not help, log in again: rtun ssh HOST
                 """
         )
     }
 }
 
-/// Finds the tunnel: `-s`, else `RTUN_SOCK` if it answers, else the newest socket in the state folder that answers.
+/// Finds the tunnel: `-s`, else `RTUN_SOCK` if it answers, else the newest socket in the state folder that answers,
+/// else one that lives on another node of the same home.
 struct SocketFinder {
-    private struct Candidate {
-        let address: UnixAddress
-        let name: String
-        let changed: Timestamp
-    }
+    private typealias Answer = Result<DaemonConnection, any Error>
 
     let given: String?
+    /// The display name of the laptop that is wanted; nil takes any.
+    var laptop: String?
     let hello: Hello
     let group: any EventLoopGroup
 
     /// A connection whose daemon has answered; `request` goes with the greeting where only one socket is tried.
+    ///
+    /// A refusal is an answer: it is thrown where no other laptop says WELCOME. SIGTERM and SIGHUP end the search.
     func open(_ request: Message?) async throws -> DaemonConnection {
-        if let given {
-            let address = try UnixAddress(path: given)
-            do {
-                return try await DaemonConnection.open(
-                    address,
-                    hello: hello,
-                    request: request,
-                    within: TransferLimits.probeSeconds + 1,
-                    on: group
-                )
-            } catch {
-                throw Self.explained(error, safe(given))
+        let signals = await UnixSignalsSequence(trapping: .sigterm, .sighup)
+        return try await withThrowingTaskGroup(of: DaemonConnection?.self) { group in
+            defer { group.cancelAll() }
+            group.addTask { try await search(request) }
+            group.addTask {
+                for await _ in signals { throw TransferError.local(Abort(.stopping, "stopped by a signal")) }
+                return nil
+            }
+            while let found = try await group.next() {
+                if let found { return found }
+            }
+            throw CancellationError()
+        }
+    }
+
+    private func search(_ request: Message?) async throws -> DaemonConnection {
+        if let given { return try await open(given, request) }
+        var refusal: (any Error)?
+        var otherLaptops: [String] = []
+        if let path = ProcessContext.environment("RTUN_SOCK"), !path.isEmpty,
+            let address = try? UnixAddress(path: path)
+        {
+            switch await answer(of: address, laptop == nil ? request : nil) {
+            case .success(let found):
+                if isWanted(found, &otherLaptops) { return found }
+            case .failure(let error):
+                if !Self.isSilence(error) { refusal = error }
             }
         }
-        if let path = ProcessContext.environment("RTUN_SOCK"), !path.isEmpty,
-            let address = try? UnixAddress(path: path),
-            let found = try await answering(address, request)
-        {
-            return found
+        if let refusal { throw refusal }
+        let folder = SocketFolder(try StateFolder())
+        let candidates = try folder.candidates()
+        if candidates.count == 1, laptop == nil {
+            switch await answer(of: candidates[0].address, request) {
+            case .success(let found): return found
+            case .failure(let error): if !Self.isSilence(error) { throw error }
+            }
+        } else {
+            let found = await newestWanted(candidates, &refusal, &otherLaptops)
+            if let found {
+                try folder.removeDead()
+                return found
+            }
         }
-        let folder = try StateFolder()
-        let candidates = try sockets(in: folder)
-        guard !candidates.isEmpty else { throw NoTunnel.nothing(in: safe(folder.path)) }
-        if candidates.count == 1 {
-            if let found = try await answering(candidates[0].address, request) { return found }
-        } else if let found = try await newestAnswering(candidates) {
-            try removeDead(candidates, in: folder)
-            return found
-        }
-        try removeDead(candidates, in: folder)
+        if let refusal { throw refusal }
+        if let laptop, !otherLaptops.isEmpty { throw NoTunnel.noLaptop(named: laptop, but: otherLaptops) }
+        if let found = await NodeRelay(hello: hello, laptop: laptop, group: group).open(candidates) { return found }
+        try folder.removeDead()
+        guard !candidates.isEmpty else { throw NoTunnel.nothing(in: safe(folder.folder.path)) }
         throw NoTunnel.silent(candidates.map { safe($0.address.path) }.joined(separator: ", "))
     }
 
-    /// The connection, or nil where nobody answers in time; a refusal is an answer.
-    private func answering(_ address: UnixAddress, _ request: Message?) async throws -> DaemonConnection? {
+    /// The socket that the user named, whatever it says.
+    private func open(_ given: String, _ request: Message?) async throws -> DaemonConnection {
+        let address = try UnixAddress(path: given)
         do {
             return try await DaemonConnection.open(
                 address,
                 hello: hello,
                 request: request,
-                within: TransferLimits.probeSeconds,
+                within: TransferLimits.probeSeconds + 1,
                 on: group
             )
-        } catch is SystemError {
-            return nil
-        } catch TransferError.noAnswer {
-            return nil
+        } catch {
+            throw Self.explained(error, safe(given))
         }
+    }
+
+    private func answer(of address: UnixAddress, _ request: Message?) async -> Answer {
+        do {
+            return .success(
+                try await DaemonConnection.open(
+                    address,
+                    hello: hello,
+                    request: request,
+                    within: TransferLimits.probeSeconds,
+                    on: group
+                )
+            )
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    /// Nobody is there, or nobody who speaks in time.
+    private static func isSilence(_ error: any Error) -> Bool {
+        switch error {
+        case is SystemError, TransferError.noAnswer: true
+        default: false
+        }
+    }
+
+    private func isWanted(_ found: DaemonConnection, _ others: inout [String]) -> Bool {
+        guard let laptop, found.welcome.displayName != laptop else { return true }
+        if !others.contains(found.welcome.displayName) { others.append(found.welcome.displayName) }
+        found.connection.close()
+        return false
     }
 
     /// Probes all at once: one that hangs costs the others nothing.
     ///
-    /// The newest of those that answer wins.
-    private func newestAnswering(_ candidates: [Candidate]) async throws -> DaemonConnection? {
-        try await withThrowingTaskGroup(of: (Int, Answer?).self) { group in
+    /// The newest that says WELCOME wins; `refusal` is what the newest of the others said.
+    private func newestWanted(
+        _ candidates: [SocketFolder.Candidate],
+        _ refusal: inout (any Error)?,
+        _ others: inout [String]
+    ) async -> DaemonConnection? {
+        await withTaskGroup(of: (Int, Answer).self) { group in
+            defer { group.cancelAll() }
             for (position, candidate) in candidates.enumerated() {
-                group.addTask {
-                    do {
-                        return (position, try await answering(candidate.address, nil).map { .daemon($0) })
-                    } catch TransferError.originalDaemon(let address) {
-                        return (position, .original(address))
-                    } catch {
-                        return (position, nil)
-                    }
-                }
+                group.addTask { (position, await answer(of: candidate.address, nil)) }
             }
-            var answers: [Int: Answer] = [:]
+            var answers: [Int: DaemonConnection] = [:]
+            var refusals: [Int: any Error] = [:]
             var open = Set(candidates.indices)
-            for try await (position, answer) in group {
+            for await (position, answer) in group {
                 open.remove(position)
-                answers[position] = answer
+                switch answer {
+                case .success(let found): if isWanted(found, &others) { answers[position] = found }
+                case .failure(let error): if !Self.isSilence(error) { refusals[position] = error }
+                }
                 // Nothing newer is still being waited for.
                 if let best = answers.keys.min(), !open.contains(where: { $0 < best }) {
-                    for case (let position, .daemon(let other)) in answers where position != best {
-                        other.connection.close()
-                    }
-                    group.cancelAll()
-                    switch answers[best] {
-                    case .daemon(let found): return found
-                    case .original(let address): throw TransferError.originalDaemon(address)
-                    case nil: return nil
-                    }
+                    for (position, other) in answers where position != best { other.connection.close() }
+                    return answers[best]
                 }
             }
+            refusal = refusals.min { $0.key < $1.key }?.value
             return nil
-        }
-    }
-
-    /// Who answers at a socket.
-    private enum Answer {
-        case daemon(DaemonConnection)
-        case original(UnixAddress)
-    }
-
-    /// Sockets of ours, newest first.
-    private func sockets(in folder: StateFolder) throws -> [Candidate] {
-        var candidates: [Candidate] = []
-        for entry in try folder.directory.entries() {
-            guard let name = String(validating: entry.name, as: UTF8.self), name.hasPrefix("rtun.sock"),
-                let status = try folder.directory.statusIfPresent(name), status.kind == .socket,
-                let address = try? UnixAddress(path: folder.path + "/" + name)
-            else { continue }
-            candidates.append(Candidate(address: address, name: name, changed: status.changed))
-        }
-        return candidates.sorted { $0.changed > $1.changed }
-    }
-
-    /// Removes sockets that are certainly dead: ours, refusing connections, and made on this host.
-    ///
-    /// On a network file system a refused connection may belong to another host, unless the name carries this one's.
-    private func removeDead(_ candidates: [Candidate], in folder: StateFolder) throws {
-        let isShared = (try? folder.directory.isOnNetworkFileSystem()) ?? true
-        let host = (try? ProcessContext.hostName()) ?? ""
-        for candidate in candidates {
-            guard !isShared || (!host.isEmpty && candidate.name.contains(".\(host)")),
-                try folder.directory.statusIfPresent(candidate.name)?.owner == ProcessContext.effectiveUserID,
-                refusesConnections(candidate.address)
-            else { continue }
-            try? folder.directory.removeFile(candidate.name)
-        }
-    }
-
-    private func refusesConnections(_ address: UnixAddress) -> Bool {
-        do throws(SystemError) {
-            try UnixSocket.connect(to: address).close()
-            return false
-        } catch {
-            return error.isConnectionRefused
         }
     }
 

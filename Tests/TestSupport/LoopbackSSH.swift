@@ -84,10 +84,29 @@ package final class LoopbackSSH: Sendable {
         guard stopped.status == 0 else { throw TestSupportFailure("loopback-ssh: \(stopped)") }
     }
 
-    private static func script(_ verb: String, _ folder: String) async throws -> RunResult {
+    /// Runs `work` with an sshd alone, whose configuration begins with `lines`; it gets the path of the client's
+    /// configuration, in which the host is `rtun-loop`.
+    package static func withServer(
+        in folder: String,
+        _ lines: [String],
+        _ work: (_ configuration: String) async throws -> Void
+    ) async throws {
+        let started = try await script("start", folder, lines)
+        guard started.status == 0 else { throw TestSupportFailure("loopback-ssh: \(started)") }
+        let outcome: Result<Void, any Error>
+        do {
+            outcome = .success(try await work(folder + "/ssh_config"))
+        } catch {
+            outcome = .failure(error)
+        }
+        _ = try await script("stop", folder)
+        try outcome.get()
+    }
+
+    private static func script(_ verb: String, _ folder: String, _ lines: [String] = []) async throws -> RunResult {
         try await ChildProcess.run(
             FixtureLocation.script("loopback-ssh"),
-            [verb, folder],
+            [verb, folder] + lines,
             environment: DaemonUnderTest.environment(home: NSHomeDirectory())
         )
     }
