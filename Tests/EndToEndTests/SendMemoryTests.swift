@@ -174,8 +174,10 @@ extension EndToEnd {
                 try TreeMaker.folder("\(source.path)/\(folder)")
                 try BigFile.write(24, to: "\(source.path)/\(folder)/same.bin")
             }
-            let first = try start("a/same.bin")
-            let second = try start("b/same.bin")
+            let first = try start("--bwlimit", "12M", "a/same.bin")
+            try await first.wait(until: "the first has begun") { staged.count == 1 }
+            let second = try start("--bwlimit", "12M", "b/same.bin")
+            try await second.wait(until: "both are under way") { staged.count == 2 }
             let results = [await first.wait(), await second.wait()]
             #expect(results.map(\.status) == [0, 0], "\(results)")
             let names = ["same.bin", "same (2).bin"].map { "\(daemon.inbox)/\($0)" }
