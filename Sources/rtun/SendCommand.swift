@@ -4,6 +4,7 @@ import Archive
 import ArgumentParser
 import Codecs
 import Descriptors
+import RTunDaemon
 import Transfer
 
 /// What a send leaves out, and how it treats links.
