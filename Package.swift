@@ -76,7 +76,12 @@ let package = Package(
         ),
 
         // Tests. TestSupport holds what several suites share: scratch folders, fixtures, the built binary, sshd.
-        .target(name: "TestSupport", dependencies: [system], path: "Tests/TestSupport", swiftSettings: strict),
+        .target(
+            name: "TestSupport",
+            dependencies: ["CDescriptors", system],
+            path: "Tests/TestSupport",
+            swiftSettings: strict
+        ),
         .testTarget(name: "CodecsTests", dependencies: ["Codecs"], swiftSettings: strict),
         .testTarget(
             name: "DescriptorsTests",
@@ -98,7 +103,7 @@ let package = Package(
             dependencies: ["RTunDaemon", "Transfer", "Archive", "Codecs", "Descriptors", "TestSupport", logging],
             swiftSettings: strict
         ),
-        .testTarget(name: "RTunTests", dependencies: ["rtun"], swiftSettings: strict),
+        .testTarget(name: "RTunTests", dependencies: ["rtun", "Archive", "Descriptors"], swiftSettings: strict),
         .testTarget(name: "EndToEndTests", dependencies: ["rtun", "TestSupport"], swiftSettings: strict),
     ]
 )

@@ -20,7 +20,8 @@ struct RTun: ParsableCommand {
             """,
         version: version,
         subcommands: [
-            SendCommand.self, ViewCommand.self, NotifyCommand.self, PingCommand.self, ServerCommand.self,
+            SendCommand.self, ViewCommand.self, NotifyCommand.self, RunCommand.self, PingCommand.self,
+            ServerCommand.self,
             EchoCommand.self,
         ]
     )
