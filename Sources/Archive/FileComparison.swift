@@ -64,7 +64,6 @@ enum FileComparison {
             try file.read(into: &span, at: offset)
         }
     }
-
 }
 
 extension RawSpan {

@@ -76,7 +76,8 @@ extension Publication {
         guard let status = found else { return }
         var items = items
         if isKept {
-            guard hasMovedChangeTime(status), let receipt = book[finalPath], receipt.isOf(status, ignoringChangeTime: true)
+            guard hasMovedChangeTime(status), let receipt = book[finalPath],
+                receipt.isOf(status, ignoringChangeTime: true)
             else { return }
             items = receipt.items
         } else {

@@ -112,7 +112,9 @@ package final class ReceiptBook: Sendable {
         state.withLock { state in
             // The latest will do: a chunk of zeros may stand in a million files.
             for offset in state.index.chunks.offsets(of: RecordTable.key(of: digest)).prefix(4) {
-                guard let found = Self.receipt(at: offset, &state), let place = found.place(of: digest) else { continue }
+                guard let found = Self.receipt(at: offset, &state), let place = found.place(of: digest) else {
+                    continue
+                }
                 return place
             }
             return nil

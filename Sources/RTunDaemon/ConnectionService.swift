@@ -21,6 +21,8 @@ package struct ConnectionService: Sendable {
     private let registry: TransferRegistry
     private let suspects: Suspects
     private let notices: NoticeBoard
+    private let arrivals: ArrivalBoard
+    private let inhibitor = SleepInhibitor()
     private let admission = Admission()
     private let logger: Logger
 
@@ -32,6 +34,7 @@ package struct ConnectionService: Sendable {
         registry: TransferRegistry,
         suspects: Suspects,
         notices: NoticeBoard,
+        arrivals: ArrivalBoard,
         logger: Logger
     ) {
         self.configuration = configuration
@@ -41,6 +44,7 @@ package struct ConnectionService: Sendable {
         self.registry = registry
         self.suspects = suspects
         self.notices = notices
+        self.arrivals = arrivals
         self.logger = logger
     }
 
@@ -109,7 +113,12 @@ package struct ConnectionService: Sendable {
         }
         timer.cancel()
         do {
-            try await serve(try raw.decoded(), hello, memory, stream, &answerer)
+            let request = try raw.decoded()
+            var memory = memory
+            if case .open(let open) = request, open.purpose == .view {
+                memory = try await self.memory(for: [messages[0], request], hello)
+            }
+            try await serve(request, hello, memory, stream, &answerer)
         } catch let error as FormatError {
             // Behind WELCOME both sides speak messages.
             logRefusal("a peer does not keep to the protocol: \(error.description)")
@@ -119,14 +128,20 @@ package struct ConnectionService: Sendable {
 
     /// What is known of the source, for a dialogue that may become a send; nil where it does not say who it is.
     private func memory(for messages: [Message], _ hello: Hello) async throws -> SourceMemory? {
+        var label = Self.plainLabel
         if messages.count > 1 {
-            guard case .open(let open) = messages[1], open.purpose == .send else { return nil }
+            guard case .open(let open) = messages[1] else { return nil }
+            if open.purpose == .view {
+                guard open.place != nil else { return nil }
+                // What was viewed has a book of its own: a short one, read before anything is opened.
+                label += "/view"
+            }
         }
         guard let key = hello.sourceKey else { return nil }
         let folder = inbox.directory
         let shelf = delivery.shelf
-        return try await workshop.run {
-            try SourceMemory(in: folder, label: Self.plainLabel, sourceKey: key, shelf: shelf)
+        return try await workshop.run { [label] in
+            try SourceMemory(in: folder, label: label, sourceKey: key, shelf: shelf)
         }
     }
 
@@ -151,8 +166,10 @@ package struct ConnectionService: Sendable {
                     title: notice.title,
                     body: notice.body,
                     urgency: urgency,
-                    origin: .unverified(name: hello.hostName)
-                )
+                    origin: .unverified(name: hello.hostName),
+                    expiry: notice.expiry
+                ),
+                id: notice.id
             )
             try await answerer.answer(.notified(outcome))
         case .open(let open): try await receive(open, hello, memory, stream, &answerer)
@@ -223,6 +240,7 @@ package struct ConnectionService: Sendable {
             taken: taken
         )
         let started = NIODeadline.now()
+        await inhibitor.begin()
         do {
             do { try await answerer.answer(.opened(opened)) } catch let error as TransferError where error.breaksLink {
                 // It finds out when it reads.
@@ -239,6 +257,14 @@ package struct ConnectionService: Sendable {
             case .committed(let committed):
                 await registry.remove(open.transfer)
                 for donor in transfer.donors { donor.remove() }
+                if open.purpose == .send, configuration.announcesArrivals {
+                    await arrivals.tell(
+                        committed,
+                        from: .unverified(name: hello.hostName),
+                        source: memory?.name ?? hello.hostName,
+                        elapsed: Double((NIODeadline.now() - started).nanoseconds) / 1e9
+                    )
+                }
                 logger.info(
                     "received",
                     metadata: [
@@ -260,6 +286,7 @@ package struct ConnectionService: Sendable {
             await registry.remove(open.transfer)
             logRefusal("transfer \(open.transfer) ended: \(error)")
         }
+        await inhibitor.end()
     }
 
     /// What a transfer that was published already was answered with; one that a daemon's death has interrupted is first.
@@ -289,9 +316,10 @@ package struct ConnectionService: Sendable {
             secret: try Digest(ofSecret: open.secret),
             destination: open.destination
         )
-        let recall = memory.map {
-            Recall(
-                book: $0.book,
+        let recall = memory.map { memory in
+            if open.purpose == .view, let place = open.place { return delivery.viewRecall(memory, place: place) }
+            return Recall(
+                book: memory.book,
                 donors: donors,
                 names: NamePlan(inbox: inbox.directory, destination: open.destination)
             )
@@ -304,7 +332,8 @@ package struct ConnectionService: Sendable {
         ) { index, staging, recall in
             switch open.purpose {
             case .send: try await delivery.deliver(index, staging, as: head, recall: recall)
-            case .view: try await delivery.view(index, staging, as: head, recall: recall)
+            case .view:
+                try await delivery.view(index, staging, as: head, recall: recall, isUpdate: open.isUpdate)
             }
         }
         return IncomingTransfer(

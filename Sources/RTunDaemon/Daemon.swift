@@ -46,7 +46,9 @@ package struct Daemon: Sendable {
             workers: configuration.isSingleThreaded ? 1 : nil
         )
         let registry = TransferRegistry()
-        let delivery = Delivery(inbox: inbox, opener: Opener(), shelf: ReceiptShelf(), workshop: workshop)
+        let opener = Opener()
+        let delivery = Delivery(inbox: inbox, opener: opener, shelf: ReceiptShelf(), workshop: workshop)
+        let notices = NoticeBoard(notifier: Notifier(), logger: logger)
         let service = ConnectionService(
             configuration: configuration,
             inbox: inbox,
@@ -54,7 +56,8 @@ package struct Daemon: Sendable {
             workshop: workshop,
             registry: registry,
             suspects: suspects,
-            notices: NoticeBoard(notifier: Notifier(), logger: logger),
+            notices: notices,
+            arrivals: ArrivalBoard(notices: notices, opener: opener, inboxPath: inbox.path),
             logger: logger
         )
         let stop = StopSignal()

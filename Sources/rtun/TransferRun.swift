@@ -14,6 +14,9 @@ struct TransferRun {
     let client: Client
     let purpose: OpenRequest.Purpose
     let destination: [EntryName]
+    /// View: what tells the laptop that it is the same file again, and whether it is only to be replaced.
+    var place: [UInt8]? = nil
+    var isUpdate = false
     let compression: Compression?
     let channels: Int
     let report: SendReport
@@ -41,7 +44,9 @@ struct TransferRun {
             transfer: .random(),
             secret: try RandomBytes.make(32),
             purpose: purpose,
-            destination: destination
+            destination: destination,
+            place: place,
+            isUpdate: isUpdate
         )
     }
 
