@@ -27,7 +27,7 @@ rtun_notify_prompt() {
 
 if [ -n "${BASH_VERSION-}" ] && [ "${BASH_VERSINFO[0]}${BASH_VERSINFO[1]}" -ge 44 ] &&
     [[ ${PROMPT_COMMAND-} != *rtun_notify_prompt* ]]; then
-    # Expanded in this very shell before each command line runs; shows nothing.
-    PS0="${PS0-}"'${rtun_notify_none:0:$((rtun_notify_start=SECONDS,0))}'
+    # Expanded in this very shell before each command line runs: the first none of its own letters.
+    PS0="${PS0-}"'${PS0:0:$((rtun_notify_start=SECONDS,0))}'
     PROMPT_COMMAND="rtun_notify_prompt${PROMPT_COMMAND:+; $PROMPT_COMMAND}"
 fi

@@ -175,7 +175,7 @@ package struct ForegroundRelay: ~Copyable {
             return unsafe body(file, CommandLine.unsafeArgv + position)
         case .program(let file, let name, let arguments):
             var pointers = unsafe ([name] + arguments).map { unsafe strdup($0) }
-            defer { unsafe pointers.forEach { unsafe free($0) } }
+            defer { for index in 0..<arguments.count + 1 { unsafe free(pointers[index]) } }
             guard unsafe !pointers.contains(where: { unsafe $0 == nil }) else { return ENOMEM }
             unsafe pointers.append(nil)
             return unsafe body(file, pointers)
