@@ -57,6 +57,8 @@ def _view(figure):
         warnings.warn(f"the figure was not shown: {reason}", stacklevel=4)
         return
     figure._rtun_shown = True
+    # Saving a figure counts as changing it.
+    figure.stale = False
 
 
 class FigureManager(FigureManagerBase):
