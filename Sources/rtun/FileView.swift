@@ -17,11 +17,6 @@ struct FileView {
     /// Sends it and says what became of it; with `isUpdate` a file that is shown is only replaced.
     func show(isUpdate: Bool = false) async throws -> ExitStatus {
         let report = options.report(named: safe(path))
-        let stream = source.streamName.map { StreamSource(reading: OwnedDescriptor(adopting: 0), name: $0) }
-        let planner = SourcePlanner(
-            walk: SourceWalk(sources: source.sources, options: WalkOptions()),
-            stream: stream
-        )
         let run = TransferRun(
             client: client,
             purpose: .view,
@@ -31,14 +26,28 @@ struct FileView {
             compression: options.compression,
             channels: options.channels,
             report: report,
-            counter: stream == nil ? SourceCounter(sources: source.sources, options: WalkOptions()) : nil
+            counter: source.streamName == nil ? SourceCounter(sources: source.sources, options: WalkOptions()) : nil
         )
         defer { report.clear() }
-        let result = try await run.send(planner, on: try await run.open(try run.makeRequest()))
+        let result: TransferRun.Result
+        if let name = source.streamName {
+            // Standard input can be read once.
+            let stream = StreamSource(reading: OwnedDescriptor(adopting: 0), name: name)
+            result = try await run.send(
+                SourcePlanner(walk: walk(), stream: stream),
+                on: try await run.open(try run.makeRequest())
+            )
+        } else {
+            result = try await HealingRun(run: run, patience: options.patience).send(rememberingIn: { _ in nil }) {
+                SourcePlanner(walk: walk())
+            }
+        }
         report.clear()
         if report.problemCount > 0 { return .partial }
         return tell(result)
     }
+
+    private func walk() -> SourceWalk { SourceWalk(sources: source.sources, options: WalkOptions()) }
 
     /// A watch on the file as it is now; nil for standard input.
     func watch() -> FollowRun.Watched? {
@@ -49,15 +58,19 @@ struct FileView {
     private func tell(_ result: TransferRun.Result) -> ExitStatus {
         let committed = result.committed
         let laptop = safe(result.welcome.displayName)
+        if options.json {
+            let outcome = ViewLine.Outcome(committed.view)
+            JSONLine.write(ViewLine(path: path, outcome: outcome, reason: committed.reason, setting: committed.setting))
+        }
         switch committed.view {
         case .opened, .replaced:
             let verb = committed.view == .opened ? "opened" : "updated"
-            if !options.quiet { StandardStream.output.line("\(laptop): \(safe(path)) \(verb)") }
+            if !options.quiet, !options.json { StandardStream.output.line("\(laptop): \(safe(path)) \(verb)") }
             return .success
         case .saved:
             let name = committed.names.first.flatMap { $0.isEmpty ? nil : $0 } ?? path
             let reason = committed.reason.map { ": " + safe($0) } ?? ""
-            let remedy = committed.setting.map { " (on the laptop: \(safe($0)))" } ?? ""
+            let remedy = committed.setting.map { "; to allow it, on the laptop: \(safe($0))" } ?? ""
             StandardStream.error.line("rtun: \(laptop): \(safe(name)) was saved, not opened\(reason)\(remedy)")
             return .refused
         case .notOpened:
@@ -85,4 +98,28 @@ struct FileView {
         if let digest { bytes.append(digest: digest) }
         return digest == nil ? nil : Array(bytes.prefix(16))
     }
+}
+
+/// `--json`: what became of one file.
+private struct ViewLine: Encodable {
+    enum Outcome: String, Encodable {
+        case opened, updated, saved
+        case notOpened = "not_opened"
+
+        init(_ outcome: ViewOutcome) {
+            self =
+                switch outcome {
+                case .opened: .opened
+                case .replaced: .updated
+                case .saved: .saved
+                case .notOpened: .notOpened
+                }
+        }
+    }
+
+    var messageType = "view"
+    let path: String
+    let outcome: Outcome
+    let reason: String?
+    let setting: String?
 }

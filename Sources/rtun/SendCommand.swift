@@ -221,9 +221,9 @@ struct SendCommand: AsyncParsableCommand {
                     )
                 } else {
                     result = try await HealingRun(run: run, patience: transfer.patience).send(rememberingIn: { _ in nil
-                        }) {
-                            SourcePlanner(walk: SourceWalk(sources: sources.sources, options: options))
-                        }
+                    }) {
+                        SourcePlanner(walk: SourceWalk(sources: sources.sources, options: options))
+                    }
                 }
             } catch {
                 report.clear()

@@ -16,6 +16,7 @@ struct ViewCommand: AsyncParsableCommand {
             and not opened (exit code 6). The same file viewed again takes its own place, so a program that watches its \
             file shows the new one; --follow does that whenever the file changes, until Ctrl-C.
 
+
             """ + ExitStatus.help,
         aliases: ["open"]
     )

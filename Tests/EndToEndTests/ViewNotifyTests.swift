@@ -226,5 +226,25 @@ extension EndToEnd {
             #expect(call.arguments.last?.hasPrefix("first-61.csv, 4 B from ") == true, "\(call.arguments)")
             #expect(!daemon.desktop.notifications().contains { $0.arguments.last?.contains("second-61") == true })
         }
+
+        @Test("Opened files do not pile up, and what else lies in their folder is neither followed nor opened")
+        func bounded() async throws {
+            let folder = daemon.inbox + "/.rtun-view"
+            try TreeMaker.folder(folder)
+            for number in 0..<300 { try TreeMaker.write("old", to: "\(folder)/old\(number).txt") }
+            try FileManager.default.createSymbolicLink(
+                atPath: folder + "/link.png",
+                withDestinationPath: source.path + "/outside"
+            )
+            try TreeMaker.write("mine", to: source.path + "/outside")
+            let bytes = Self.picture("after three hundred")
+            try TreeMaker.write(bytes, to: source.path + "/latest.png")
+            #expect(try await rtun("view", "latest.png").status == 0)
+            let path = try #require(await opened(bytes)?.arguments.last)
+            #expect(FileManager.default.contents(atPath: path) == Data(bytes))
+            let left = try FileManager.default.contentsOfDirectory(atPath: folder)
+            #expect(left.filter { $0 != "link.png" }.count == 256)
+            #expect(FileManager.default.contents(atPath: source.path + "/outside") == Data("mine".utf8))
+        }
     }
 }

@@ -41,12 +41,16 @@ struct ArrivalTests {
         let inhibitor = SleepInhibitor(delay: .zero, searchPath: scratch.path + ":/bin:/usr/bin")
         await inhibitor.begin()
         await inhibitor.begin()
-        #expect(await Waiting.until { (try? String(contentsOfFile: record, encoding: .utf8))?.hasSuffix("\n") == true })
+        #expect(
+            await Waiting.until(within: .seconds(60)) {
+                (try? String(contentsOfFile: record, encoding: .utf8))?.hasSuffix("\n") == true
+            }
+        )
         let words = try String(contentsOfFile: record, encoding: .utf8)
         let process = try #require(words.split(separator: " ").first.flatMap { Int32($0) })
         await inhibitor.end()
         #expect(kill(process, 0) == 0, "it ended while a transfer runs")
         await inhibitor.end()
-        #expect(await Waiting.until { kill(process, 0) != 0 })
+        #expect(await Waiting.until(within: .seconds(60)) { kill(process, 0) != 0 })
     }
 }
