@@ -38,9 +38,8 @@ struct FileView {
                 on: try await run.open(try run.makeRequest())
             )
         } else {
-            result = try await HealingRun(run: run, patience: options.patience).send(rememberingIn: { _ in nil }) {
-                SourcePlanner(walk: walk())
-            }
+            let healing = HealingRun(run: run, patience: options.patience)
+            result = try await healing.send(rememberingIn: { _ in nil }, { SourcePlanner(walk: walk()) })
         }
         report.clear()
         if report.problemCount > 0 { return .partial }
