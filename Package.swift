@@ -80,7 +80,12 @@ let package = Package(
         ),
 
         // Tests. TestSupport holds what several suites share: scratch folders, fixtures, the built binary, sshd.
-        .target(name: "TestSupport", dependencies: [system], path: "Tests/TestSupport", swiftSettings: strict),
+        .target(
+            name: "TestSupport",
+            dependencies: ["CDescriptors", system],
+            path: "Tests/TestSupport",
+            swiftSettings: strict
+        ),
         .testTarget(name: "CodecsTests", dependencies: ["Codecs"], swiftSettings: strict),
         .testTarget(
             name: "DescriptorsTests",
@@ -102,7 +107,11 @@ let package = Package(
             dependencies: ["RTunDaemon", "Transfer", "Archive", "Codecs", "Descriptors", "TestSupport", logging],
             swiftSettings: strict
         ),
-        .testTarget(name: "RTunTests", dependencies: ["rtun", "Transfer"], swiftSettings: strict),
+        .testTarget(
+            name: "RTunTests",
+            dependencies: ["rtun", "Transfer", "Archive", "Descriptors"],
+            swiftSettings: strict
+        ),
         .testTarget(name: "EndToEndTests", dependencies: ["rtun", "TestSupport"], swiftSettings: strict),
     ]
 )

@@ -10,11 +10,18 @@ package struct NamePlan: Sendable {
     package let inbox: Directory
     /// Folders below the inbox, outermost first.
     package let destination: [EntryName]
+    /// What a top-level name is to be called, before any number.
+    package let naming: @Sendable (String) -> String
     private var chosen: [Int: String] = [:]
 
-    package init(inbox: Directory, destination: [EntryName]) {
+    package init(
+        inbox: Directory,
+        destination: [EntryName],
+        naming: @escaping @Sendable (String) -> String = { $0 }
+    ) {
         self.inbox = inbox
         self.destination = destination
+        self.naming = naming
     }
 
     /// The destination as the beginning of a path: empty, or with a slash at the end.
@@ -28,6 +35,7 @@ package struct NamePlan: Sendable {
         book: ReceiptBook?
     ) throws(SystemError) -> String {
         if let name = chosen[entry] { return name }
+        let name = naming(name)
         let folder = try destinationIfPresent()
         var candidate = name
         var number = 2

@@ -51,12 +51,10 @@ package struct Publication {
     }
 
     /// Publishes every entry that is not void, without writing down a plan: for a single name.
-    ///
-    /// `rename` maps a top-level name to the one wanted.
-    package mutating func publish(rename: (EntryName) -> String = { $0.text }) throws(StagingError) {
+    package mutating func publish() throws(StagingError) {
         var steps: [PublicationStep] = []
         var planner = PublicationPlanner(index, staging, book, names, root: folders.root)
-        try planner.plan(rename: rename) { (step) throws(SystemError) in steps.append(step) }
+        try planner.plan { (step) throws(SystemError) in steps.append(step) }
         do throws(SystemError) {
             for step in steps { try carryOut(step) }
             try settle()
@@ -69,8 +67,7 @@ package struct Publication {
     package mutating func plan(_ head: PublicationHead) throws(StagingError) {
         let writer = try staging.beginPlan(head, index)
         var planner = PublicationPlanner(index, staging, book, names, root: folders.root)
-        let rename: (EntryName) -> String = { $0.text }
-        try planner.plan(rename: rename) { (step) throws(SystemError) in try writer.add(step) }
+        try planner.plan { (step) throws(SystemError) in try writer.add(step) }
         try staging.finishPlan(writer)
     }
 

@@ -37,17 +37,16 @@ struct PublicationPlanner {
         movesWhole = Array(repeating: false, count: index.entries.count)
     }
 
-    /// Hands out the steps in the order in which they are to be carried out; `rename` maps top-level names.
+    /// Hands out the steps in the order in which they are to be carried out.
     ///
     /// Throws `changedMeanwhile` where a file that is kept is not there any more.
     mutating func plan(
-        rename: (EntryName) -> String,
         _ emit: (PublicationStep) throws(SystemError) -> Void
     ) throws(StagingError) {
         var lost: Int?
         do throws(SystemError) {
             for entry in index.entries.indices where lost == nil && !index.entries[entry].isVoid {
-                switch try decide(entry, rename) {
+                switch try decide(entry) {
                 case .step(let step): try emit(step)
                 case .nothing: break
                 case .lost: lost = entry
@@ -59,7 +58,7 @@ struct PublicationPlanner {
         if let lost { throw .changedMeanwhile(path: index.path(of: lost)) }
     }
 
-    private mutating func decide(_ entry: Int, _ rename: (EntryName) -> String) throws(SystemError) -> Decision {
+    private mutating func decide(_ entry: Int) throws(SystemError) -> Decision {
         let parent = Int(index.entries[entry].parent)
         let kind = index.entries[entry].kind
         let isKept = index.entries[entry].isKept
@@ -71,7 +70,7 @@ struct PublicationPlanner {
             return isKept ? .lost : .nothing
         }
         let name = index.entries[entry].name.text
-        let wanted = parent < 0 ? try chosenName(entry, rename) : name
+        let wanted = parent < 0 ? try chosenName(entry) : name
         let standing = try holder.statusIfPresent(wanted)
         let receipt = book?[path(of: entry, as: wanted)]
         if isKept {
@@ -85,7 +84,7 @@ struct PublicationPlanner {
         }
         guard let mine = try staged.statusIfPresent(name) else { return .nothing }
         let isFolder = kind == .folder
-        if parent < 0, !isFolder, try isThere(name, staged, holder, rename(index.entries[entry].name), before: wanted) {
+        if parent < 0, !isFolder, try isThere(name, staged, holder, names.naming(name), before: wanted) {
             return .step(PublicationStep(.skip, entry, as: wanted, inode: mine.inode))
         }
         // A name of what is not ours is passed over for `name (2)`, which an earlier send may have delivered.
@@ -131,10 +130,10 @@ struct PublicationPlanner {
         return PublicationStep(.skip, entry, as: name, inode: mine.inode)
     }
 
-    private mutating func chosenName(_ entry: Int, _ rename: (EntryName) -> String) throws(SystemError) -> String {
+    private mutating func chosenName(_ entry: Int) throws(SystemError) -> String {
         try names.choose(
             entry,
-            name: rename(index.entries[entry].name),
+            name: index.entries[entry].name.text,
             isFolder: index.entries[entry].kind == .folder,
             book: book
         )

@@ -21,6 +21,9 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+#if defined(__linux__)
+#include <sys/inotify.h>
+#endif
 
 #if defined(__APPLE__)
 #include <sys/mount.h>
@@ -432,4 +435,19 @@ int descriptors_socket_peer_user(int descriptor, uint32_t *user) {
     *user = credentials.uid;
 #endif
     return 0;
+}
+
+int descriptors_watch_folder(const char *path) {
+#if defined(__linux__)
+    int watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (watch < 0) return -1;
+    if (inotify_add_watch(watch, path, IN_CLOSE_WRITE | IN_MODIFY | IN_MOVED_TO | IN_CREATE | IN_ONLYDIR) >= 0) return watch;
+    int kept = errno;
+    close(watch);
+    errno = kept;
+#else
+    (void)path;
+    errno = ENOSYS;
+#endif
+    return -1;
 }

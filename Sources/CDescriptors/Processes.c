@@ -254,13 +254,6 @@ int descriptors_boot_identifier(char *buffer, size_t capacity) {
 #endif
 }
 
-int descriptors_ignore_sigpipe(void) {
-    struct sigaction action;
-    memset(&action, 0, sizeof action);
-    action.sa_handler = SIG_IGN;
-    return sigaction(SIGPIPE, &action, NULL);
-}
-
 int descriptors_terminal_width(int descriptor) {
     struct winsize size;
     memset(&size, 0, sizeof size);

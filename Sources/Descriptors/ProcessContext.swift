@@ -55,6 +55,18 @@ package enum ProcessContext {
         #endif
     }
 
+    /// A path under which a child process of this one finds the same program, though its file was replaced meanwhile.
+    package static var runningProgram: String {
+        #if canImport(Darwin)
+        (try? executablePath()) ?? CommandLine.arguments[0]
+        #else
+        (try? Directory.open("/proc/self")) == nil ? CommandLine.arguments[0] : "/proc/self/exe"
+        #endif
+    }
+
+    /// Whether a process group still has a member (`kill` with signal 0).
+    package static func isGroupAlive(_ leader: Int32) -> Bool { leader > 1 && kill(-leader, 0) == 0 }
+
     /// The folder against which relative paths count (`getcwd`).
     package static func currentDirectory() throws(SystemError) -> String {
         try text(capacity: 1 << 15, "getcwd", to: "find the current folder") { buffer, capacity in

@@ -66,6 +66,9 @@ extension SystemError {
 
     /// There is no such file (ENOENT).
     package var isMissingFile: Bool { errno == .noSuchFileOrDirectory }
+
+    /// There are too many processes, or there is no memory for one more (EAGAIN, ENOMEM).
+    package var isShortage: Bool { errno == .resourceTemporarilyUnavailable || errno == .noMemory }
 }
 
 extension SystemError {

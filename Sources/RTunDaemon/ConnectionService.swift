@@ -21,6 +21,8 @@ struct ConnectionService: Sendable {
     private let registry: TransferRegistry
     private let suspects: Suspects
     private let notices: NoticeBoard
+    private let arrivals: ArrivalBoard
+    private let inhibitor: SleepInhibitor
     private let admission: Admission
     private let labels: LabelSockets
     private let ledger: SpaceLedger
@@ -36,6 +38,8 @@ struct ConnectionService: Sendable {
         registry: TransferRegistry,
         suspects: Suspects,
         notices: NoticeBoard,
+        arrivals: ArrivalBoard,
+        inhibitor: SleepInhibitor,
         admission: Admission,
         labels: LabelSockets,
         ledger: SpaceLedger,
@@ -50,6 +54,8 @@ struct ConnectionService: Sendable {
         self.registry = registry
         self.suspects = suspects
         self.notices = notices
+        self.arrivals = arrivals
+        self.inhibitor = inhibitor
         self.admission = admission
         self.labels = labels
         self.ledger = ledger
@@ -138,7 +144,12 @@ struct ConnectionService: Sendable {
         }
         timer.cancel()
         do {
-            try await serve(try raw.decoded(), hello, memory, stream, &answerer)
+            let request = try raw.decoded()
+            var memory = memory
+            if case .open(let open) = request, open.purpose == .view {
+                memory = try await self.memory(for: [messages[0], request], hello)
+            }
+            try await serve(request, hello, memory, stream, &answerer)
         } catch let error as FormatError {
             // Behind WELCOME both sides speak messages.
             logRefusal("a peer does not keep to the protocol: \(error.description)")
@@ -157,9 +168,12 @@ struct ConnectionService: Sendable {
     ///
     /// A fault of the disk costs what is known; a send that follows meets it again and says so.
     private func memory(for messages: [Message], _ hello: Hello) async -> SourceMemory? {
+        var label = gate.name
         if messages.count > 1 {
             switch messages[1] {
             case .open(let open) where open.purpose == .send: break
+            // What was viewed has a book of its own: a short one, read before anything is opened.
+            case .open(let open) where open.place != nil: label += "/view"
             case .forget: break
             default: return nil
             }
@@ -167,9 +181,9 @@ struct ConnectionService: Sendable {
         guard let key = hello.sourceKey else { return nil }
         let (inbox, gate, host, shelf) = (inbox, gate, settings.value.host(gate), delivery.shelf)
         do {
-            return try await workshop.run {
+            return try await workshop.run { [label] in
                 let folder = try inbox.folder(for: gate, host).directory
-                return try SourceMemory(in: folder, label: gate.name, sourceKey: key, shelf: shelf)
+                return try SourceMemory(in: folder, label: label, sourceKey: key, shelf: shelf)
             }
         } catch {
             logRefusal("what is known of a source cannot be read: \(error)")
@@ -207,8 +221,10 @@ struct ConnectionService: Sendable {
                     title: notice.title,
                     body: notice.body,
                     urgency: urgency,
-                    origin: gate.origin(stating: hello.hostName)
-                )
+                    origin: gate.origin(stating: hello.hostName),
+                    expiry: notice.expiry
+                ),
+                id: notice.id
             )
             try await answerer.answer(.notified(outcome))
         case .open(let open): try await receive(open, hello, memory, stream, &answerer)
@@ -289,6 +305,7 @@ struct ConnectionService: Sendable {
             taken: taken
         )
         let started = NIODeadline.now()
+        await inhibitor.begin()
         do {
             do { try await answerer.answer(.opened(opened)) } catch let error as TransferError where error.breaksLink {
                 // It finds out when it reads.
@@ -306,6 +323,14 @@ struct ConnectionService: Sendable {
                 await registry.remove(open.transfer)
                 transfer.space.close(staysOnDisk: true)
                 for donor in transfer.donors { donor.remove() }
+                if open.purpose == .send, settings.value.host(gate).arrivals {
+                    await arrivals.tell(
+                        committed,
+                        from: gate.origin(stating: hello.hostName),
+                        source: memory?.name ?? hello.hostName,
+                        elapsed: Double((NIODeadline.now() - started).nanoseconds) / 1e9
+                    )
+                }
                 logger.info(
                     "received",
                     metadata: [
@@ -327,6 +352,7 @@ struct ConnectionService: Sendable {
             await registry.remove(open.transfer)
             logRefusal("transfer \(open.transfer) ended: \(error)")
         }
+        await inhibitor.end()
     }
 
     /// What a transfer that was published already was answered with; one that a daemon's death has interrupted is first.
@@ -383,9 +409,10 @@ struct ConnectionService: Sendable {
             secret: try Digest(ofSecret: open.secret),
             destination: open.destination
         )
-        let recall = memory.map {
-            Recall(
-                book: $0.book,
+        let recall = memory.map { memory in
+            if open.purpose == .view, let place = open.place { return delivery.viewRecall(memory, place: place) }
+            return Recall(
+                book: memory.book,
                 donors: donors,
                 names: NamePlan(inbox: inbox.directory, destination: open.destination)
             )
@@ -399,7 +426,8 @@ struct ConnectionService: Sendable {
         ) { index, staging, recall in
             switch open.purpose {
             case .send: try await delivery.deliver(index, staging, as: head, recall: recall)
-            case .view: try await delivery.view(index, staging, as: head, recall: recall)
+            case .view:
+                try await delivery.view(index, staging, as: head, recall: recall, isUpdate: open.isUpdate)
             }
         }
         return IncomingTransfer(

@@ -54,8 +54,11 @@ package struct Daemon: Sendable {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let workshop = try await Workshop(workers: configuration.isSingleThreaded ? 1 : nil)
         let registry = TransferRegistry()
-        let delivery = Delivery(inbox: inbox, opener: Opener(), shelf: ReceiptShelf(), workshop: workshop)
+        let opener = Opener()
+        let delivery = Delivery(inbox: inbox, opener: opener, shelf: ReceiptShelf(), workshop: workshop)
         let notices = NoticeBoard(notifier: Notifier(), logger: logger)
+        let arrivals = ArrivalBoard(notices: notices, opener: opener, inboxPath: inbox.path)
+        let inhibitor = SleepInhibitor()
         let admission = Admission()
         let labels = LabelSockets(in: folder)
         let ledger = SpaceLedger()
@@ -71,6 +74,8 @@ package struct Daemon: Sendable {
                 registry: registry,
                 suspects: suspects,
                 notices: notices,
+                arrivals: arrivals,
+                inhibitor: inhibitor,
                 admission: admission,
                 labels: labels,
                 ledger: ledger,

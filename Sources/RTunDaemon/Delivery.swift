@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 package import Archive
+private import Codecs
 private import Descriptors
 private import SystemPackage
 package import Transfer
@@ -11,6 +12,8 @@ package struct Delivery: Sendable {
     static let viewFolderName = ".rtun-view"
     /// Seconds after which an opened file is removed at the daemon's next start.
     static let viewLifetime: Int64 = 7 * 86_400
+    /// Opened files that are kept besides the newest.
+    static let viewLimit = 255
 
     private(set) var inbox: Inbox
     let opener: Opener
@@ -144,53 +147,114 @@ package struct Delivery: Sendable {
     }
 
     /// Opens what may be opened and saves the rest to the inbox.
+    ///
+    /// `recall` is the one of `viewRecall`: what this source viewed from the same place is replaced. With `isUpdate`
+    /// that is all; a file that was not there before is opened.
     package func view(
         _ index: ArchiveIndex,
         _ staging: Staging,
         as head: PublicationHead,
-        recall: Recall?
+        recall: Recall?,
+        isUpdate: Bool
     ) async throws -> Committed {
         let tops = index.entries.indices.filter { index.entries[$0].parent < 0 && !index.entries[$0].isVoid }
-        guard tops.count == 1, index.entries[tops[0]].kind == .file else {
+        guard let top = tops.first, tops.count == 1, index.entries[top].kind == .file else {
             throw TransferError.local(Abort(.policy, "one file at a time can be viewed"))
         }
-        let name = index.entries[tops[0]].name.text
-        switch try verdict(on: name, in: staging) {
-        case .saveOnly(let reason):
-            var committed = try await deliver(index, staging, as: head, recall: recall)
-            committed.reason = reason.description
-            if case .notAllowed = reason { committed.setting = viewSetting }
-            return committed
-        case .open(let type):
-            let made = Self.viewName(name, type)
-            let folder: Directory
-            do throws(SystemError) {
-                folder = try inbox.directory.openOrMakeDirectory(Self.viewFolderName)
-            } catch {
-                throw StagingError(error)
+        let name = index.entries[top].name.text
+        let folder = try viewFolder()
+        var names = recall?.names ?? viewNames(at: nil)
+        let wanted = names.naming(name)
+        let chosen: String
+        let standing: FileStatus?
+        do throws(SystemError) {
+            chosen = try names.choose(top, name: name, isFolder: false, book: recall?.book)
+            standing = try folder.statusIfPresent(chosen)
+        } catch {
+            throw StagingError(error)
+        }
+        // What is kept has left staging: it is judged where it stands.
+        let verdict =
+            try index.entries[top].isKept
+            ? verdict(on: chosen, as: name, in: folder)
+            : verdict(on: name, as: name, in: staging.tree)
+        guard case .open = verdict else {
+            var refusal: ViewRefusal?
+            if case .saveOnly(let reason) = verdict { refusal = reason }
+            let plain = recall.map {
+                Recall(book: $0.book, donors: [], names: NamePlan(inbox: inbox.directory, destination: []))
             }
-            var publication = Publication(
-                index,
-                from: staging,
-                to: folder,
-                book: nil,
-                names: NamePlan(inbox: folder, destination: [])
-            )
-            try publication.publish { _ in made }
-            guard let final = publication.topLevelNames.first, !final.isEmpty else { throw StagingError.inUse }
-            var committed = Committed()
-            committed.names = [name]
-            committed.files = 1
-            committed.bytes = UInt64(index.entries[tops[0]].size ?? 0)
-            switch await opener.open(inbox.path + "/" + Self.viewFolderName + "/" + final) {
-            case .opened: committed.view = .opened
-            case .failed, .unavailable:
-                // Which program failed, and how, is the laptop's own business.
-                committed.view = .notOpened
-                committed.reason = "the laptop could not open it"
-            }
+            var committed = try await deliver(index, staging, as: head, recall: plain)
+            committed.reason = refusal?.description
+            if case .notAllowed = refusal { committed.setting = viewSetting }
             return committed
         }
+        let plan = names
+        let final = try await inTurn(of: head.source) {
+            var publication = Publication(index, from: staging, to: folder, book: recall?.book, names: plan)
+            try publication.publish()
+            if let book = recall?.book {
+                let writer = try book.write()
+                try publication.writeReceipts(to: writer, book: book)
+                try writer.finish(nil)
+            }
+            return publication.topLevelNames.first ?? ""
+        }
+        trimViews(in: folder, keeping: final)
+        var committed = Committed()
+        committed.names = [name]
+        committed.files = 1
+        committed.bytes = UInt64(index.entries[top].size ?? 0)
+        let path = inbox.path + "/" + Self.viewFolderName + "/" + (final.isEmpty ? wanted : final)
+        if isUpdate, standing != nil {
+            committed.view = .replaced
+            await opener.mark(path)
+            return committed
+        }
+        switch await opener.open(path) {
+        case .opened: committed.view = .opened
+        case .failed, .unavailable:
+            // Which program failed, and how, is the laptop's own business.
+            committed.view = .notOpened
+            committed.reason = "the laptop could not open it"
+        }
+        return committed
+    }
+
+    /// What is known of a source's viewed files, for a file from this place.
+    package func viewRecall(_ memory: SourceMemory, place: [UInt8]) -> Recall {
+        Recall(book: memory.book, donors: [], names: viewNames(at: Array(memory.name.utf8) + place))
+    }
+
+    private func viewFolder() throws -> Directory {
+        do throws(SystemError) {
+            return try inbox.directory.openOrMakeDirectory(Self.viewFolderName)
+        } catch {
+            throw StagingError(error)
+        }
+    }
+
+    /// The names in the view folder: a key, what is harmless of the given name, the type's own ending.
+    ///
+    /// The key comes from the place; without one it is random.
+    private func viewNames(at place: [UInt8]?) -> NamePlan {
+        let digest = try? place?.withSpan { (span: RawSpan) throws(CodecError) in try Digest(of: span) }
+        let key = digest?.description ?? String(UInt64.random(in: .min ... .max), radix: 36)
+        return NamePlan(inbox: inbox.directory, destination: Self.viewDestination) { Self.viewName($0, key: key) }
+    }
+
+    private static let viewDestination = [try? EntryName(validating: viewFolderName.utf8)].compactMap { $0 }
+
+    private static func viewName(_ name: String, key: String) -> String {
+        let dot = name.lastIndex(of: ".")
+        let ending = dot.flatMap { ViewType(fileExtension: name[name.index(after: $0)...].lowercased()) }
+        let safe = (dot.map { name[..<$0] } ?? name[...]).unicodeScalars.map { scalar -> Character in
+            switch scalar {
+            case "a"..."z", "A"..."Z", "0"..."9", "-", "_": Character(scalar)
+            default: "_"
+            }
+        }
+        return "\(key.prefix(10))-\(String(safe.prefix(80))).\(ending?.fileExtension ?? "bin")"
     }
 
     /// Opens the folders of a destination, making what is missing, and makes their names durable.
@@ -214,37 +278,35 @@ package struct Delivery: Sendable {
 
     /// Removes opened files of long ago; failures leave them to the next start.
     package func removeOldViews() {
-        guard let folder = try? inbox.directory.subdirectory(Self.viewFolderName),
-            let entries = try? folder.entries()
-        else { return }
+        guard let folder = try? inbox.directory.subdirectory(Self.viewFolderName) else { return }
+        trimViews(in: folder, keeping: "")
+    }
+
+    /// Removes opened files that are old, and the oldest where there are too many.
+    private func trimViews(in folder: Directory, keeping kept: String) {
+        guard let entries = try? folder.entries() else { return }
         let oldest = Timestamp.now().seconds - Self.viewLifetime
+        var files: [(name: String, changed: Timestamp)] = []
         for entry in entries {
-            guard let name = String(validating: entry.name, as: UTF8.self), let status = try? folder.status(name),
-                status.kind == .file, status.changed.seconds < oldest
+            guard let name = String(validating: entry.name, as: UTF8.self), name != kept,
+                let status = try? folder.status(name), status.kind == .file
             else { continue }
-            try? folder.removeFile(name)
+            files.append((name, status.changed))
+        }
+        files.sort { $0.changed < $1.changed }
+        let surplus = max(0, files.count - Self.viewLimit)
+        for (position, file) in files.enumerated() where position < surplus || file.changed.seconds < oldest {
+            // One that cannot be removed now is met again at the next view.
+            try? folder.removeFile(file.name)
         }
     }
 
-    private func verdict(on name: String, in staging: Staging) throws -> ViewVerdict {
-        let file = try staging.tree.openFile(name)
+    private func verdict(on file: String, as name: String, in folder: Directory) throws -> ViewVerdict {
+        let file = try folder.openFile(file)
         let status = try file.status()
         return try ViewType.verdict(name: name, size: status.size, mode: status.mode, allowed: viewTypes) {
             (span: inout MutableRawSpan, offset: Int64) throws(SystemError) in
             try file.read(into: &span, at: offset)
         }
-    }
-
-    /// A name that the daemon makes: random digits, what is harmless of the given name, the type's own ending.
-    private static func viewName(_ name: String, _ type: ViewType) -> String {
-        let stem = name.lastIndex(of: ".").map { name[..<$0] } ?? name[...]
-        let safe = stem.unicodeScalars.map { scalar -> Character in
-            switch scalar {
-            case "a"..."z", "A"..."Z", "0"..."9", "-", "_": Character(scalar)
-            default: "_"
-            }
-        }
-        let digits = String(UInt64.random(in: .min ... .max), radix: 36)
-        return "\(digits.prefix(6))-\(String(safe.prefix(80))).\(type.fileExtension)"
     }
 }

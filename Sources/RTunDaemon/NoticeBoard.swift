@@ -10,24 +10,72 @@ package actor NoticeBoard {
     private let logger: Logger
     private var budget = NotificationBudget()
     private var summaryTask: Task<Void, Never>?
+    /// The desktop's numbers of notices that have an id, oldest first.
+    private var numbers: [(key: NumberKey, number: UInt32)] = []
+
+    /// An id belongs to the origin that uses it.
+    private struct NumberKey: Equatable {
+        let origin: String
+        let id: String
+    }
+
+    /// Notices whose buttons are waited for, each by one program.
+    private var waitingButtons = 0
+    private static let buttonLimit = 4
+    private static let buttonPatience: Duration = .seconds(600)
+
+    /// Ids that are remembered.
+    private static let numberLimit = 256
 
     package init(notifier: Notifier, logger: Logger) {
         self.notifier = notifier
         self.logger = logger
     }
 
-    package func show(_ notice: DesktopNotice) async -> NotifyOutcome {
+    /// Shows a notice; with an `id` it takes the place of the last one of this origin with that id.
+    package func show(_ notice: DesktopNotice, id: String? = nil) async -> NotifyOutcome {
         let now = Self.seconds
         guard budget.admit(notice.origin.budgetName, at: now) else {
             planSummary()
             return .heldBack
         }
-        return await shown(notice)
+        return await shown(notice, id.map { NumberKey(origin: notice.origin.budgetName, id: $0) })
     }
 
-    private func shown(_ notice: DesktopNotice) async -> NotifyOutcome {
-        switch await notifier.show(notice) {
-        case .shown: return .shown
+    /// Shows a notice with a button, without waiting; `pressed` runs if the user presses it within ten minutes.
+    package func show(
+        _ notice: DesktopNotice,
+        offering button: String,
+        pressed: @escaping @Sendable () async -> Void
+    ) async {
+        guard budget.admit(notice.origin.budgetName, at: Self.seconds) else {
+            planSummary()
+            return
+        }
+        guard waitingButtons < Self.buttonLimit else {
+            _ = await shown(notice)
+            return
+        }
+        waitingButtons += 1
+        let notifier = notifier
+        Task {
+            if await notifier.show(notice, offering: button, for: Self.buttonPatience) { await pressed() }
+            self.buttonIsGone()
+        }
+    }
+
+    private func buttonIsGone() { waitingButtons -= 1 }
+
+    private func shown(_ notice: DesktopNotice, _ key: NumberKey? = nil) async -> NotifyOutcome {
+        let earlier = key.flatMap { key in numbers.first { $0.key == key }?.number }
+        switch await notifier.show(notice, replacing: earlier) {
+        case .shown(let number):
+            if let key, let number {
+                numbers.removeAll { $0.key == key }
+                numbers.append((key, number))
+                numbers.removeFirst(max(0, numbers.count - Self.numberLimit))
+            }
+            return .shown
         case .failed(let reason), .unavailable(let reason):
             logger.warning("a notification could not be shown: \(reason)")
             return .notShown

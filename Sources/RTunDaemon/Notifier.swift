@@ -22,12 +22,15 @@ package struct DesktopNotice: Equatable, Sendable {
     package var body: String
     package var urgency: Urgency
     package var origin: Origin
+    /// Seconds after which it may go; nil leaves that to the desktop.
+    package var expiry: UInt64?
 
-    package init(title: String, body: String, urgency: Urgency = .normal, origin: Origin) {
+    package init(title: String, body: String, urgency: Urgency = .normal, origin: Origin, expiry: UInt64? = nil) {
         self.title = title
         self.body = body
         self.urgency = urgency
         self.origin = origin
+        self.expiry = expiry
     }
 }
 
@@ -55,7 +58,8 @@ extension DesktopNotice.Origin {
 package struct Notifier: Sendable {
     /// What became of a notification.
     package enum Outcome: Equatable, Sendable {
-        case shown
+        /// It is shown, under this number of the desktop's where that is known.
+        case shown(number: UInt32?)
         /// The desktop refused it, or did not answer in time. The reason is a sentence.
         case failed(reason: String)
         /// There is no program here that shows notifications. The reason is a sentence.
@@ -101,13 +105,40 @@ package struct Notifier: Sendable {
 
     /// Shows one notice and waits until the desktop has taken it.
     ///
-    /// How many are shown is the matter of `NotificationBudget`.
-    package func show(_ notice: DesktopNotice) async -> Outcome {
-        let ending = await desktop.run(Self.arguments(for: notice, program: program))
-        return switch ending {
-        case .exited(code: 0): .shown
+    /// With `replacing`, the number of an earlier one, it takes that one's place. How many are shown is the matter of
+    /// `NotificationBudget`.
+    package func show(_ notice: DesktopNotice, replacing number: UInt32? = nil) async -> Outcome {
+        if program == .notifySend {
+            let options = ["--print-id"] + (number.map { ["--replace-id=\($0)"] } ?? [])
+            let (ending, output) = await desktop.runReading(options + Self.arguments(for: notice, program: program))
+            if ending == .exited(code: 0) { return .shown(number: UInt32(output.filter { $0.isNumber })) }
+            guard ending == .exited(code: 1) else { return outcome(of: ending) }
+            // Before libnotify 0.7.10 there were no numbers.
+        }
+        return outcome(of: await desktop.run(Self.arguments(for: notice, program: program)))
+    }
+
+    /// Shows one notice with a button; true once the user has pressed it, false when the notice is gone.
+    ///
+    /// Where the desktop has no buttons, or notify-send is older than 0.7.10, it is shown without.
+    package func show(_ notice: DesktopNotice, offering button: String, for patience: Duration) async -> Bool {
+        guard program == .notifySend else {
+            _ = await show(notice)
+            return false
+        }
+        let waiting = DesktopProgram(name: desktop.name, environment: desktop.environment, timeout: patience)
+        let arguments = ["--action=pressed=\(button)"] + Self.arguments(for: notice, program: program)
+        let (ending, output) = await waiting.runReading(arguments)
+        if ending == .exited(code: 1) { _ = await show(notice) }
+        return output.hasPrefix("pressed")
+    }
+
+    private func outcome(of ending: DesktopProgram.Ending) -> Outcome {
+        switch ending {
+        case .exited(code: 0): .shown(number: nil)
         case .notFound: .unavailable(reason: ending.reason(program: program.rawValue))
-        case .exited, .killed, .stopped, .notStarted: .failed(reason: ending.reason(program: program.rawValue))
+        case .exited, .killed, .stopped, .leftRunning, .notStarted:
+            .failed(reason: ending.reason(program: program.rawValue))
         }
     }
 
@@ -119,9 +150,9 @@ package struct Notifier: Sendable {
         let body = SafeText(notice.body, limit: bodyLimit, layout: .block).description
         switch program {
         case .notifySend:
-            return [
-                "--app-name=rtun", "--urgency=\(notice.urgency.rawValue)", "--", title, escapingForNotifySend(body),
-            ]
+            let expiry = notice.expiry.map { ["--expire-time=\($0 * 1_000)"] } ?? []
+            return ["--app-name=rtun", "--urgency=\(notice.urgency.rawValue)"] + expiry
+                + ["--", title, escapingForNotifySend(body)]
         case .osascript:
             return [
                 "-e", "on run argv",

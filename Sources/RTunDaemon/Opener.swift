@@ -47,7 +47,7 @@ package struct Opener: Sendable {
     package init(
         platform: Platform = .current,
         environment: [String: String?] = [:],
-        timeout: Duration = .seconds(10),
+        timeout: Duration = .seconds(3),
         wallClock: @escaping @Sendable () -> Int64 = { Timestamp.now().seconds }
     ) {
         self.platform = platform
@@ -62,19 +62,21 @@ package struct Opener: Sendable {
         guard path.utf8.first == UInt8(ascii: "/"), !path.utf8.contains(0) else {
             return .failed(reason: "only a file with an absolute path can be opened")
         }
+        if let failure = await mark(path) { return failure }
         switch platform {
-        case .macOS:
-            let mark = Self.quarantine(at: wallClock(), identifier: Self.randomIdentifier())
-            let marking = await run("xattr", ["-w", "com.apple.quarantine", mark, path])
-            guard marking == .exited(code: 0) else {
-                return .failed(
-                    reason: "the file could not be put under quarantine: \(marking.reason(program: "xattr"))"
-                )
-            }
-            return outcome(of: await run("open", [path]), program: "open")
-        case .freedesktop:
-            return outcome(of: await run("xdg-open", [path]), program: "xdg-open")
+        case .macOS: return outcome(of: await run("open", [path]), program: "open")
+        case .freedesktop: return outcome(of: await run("xdg-open", [path]), program: "xdg-open")
         }
+    }
+
+    /// Puts a file under quarantine (macOS), also one that is shown already; nil where that is done or not needed.
+    @discardableResult
+    package func mark(_ path: String) async -> Outcome? {
+        guard platform == .macOS else { return nil }
+        let mark = Self.quarantine(at: wallClock(), identifier: Self.randomIdentifier())
+        let marking = await run("xattr", ["-w", "com.apple.quarantine", mark, path])
+        guard marking != .exited(code: 0) else { return nil }
+        return .failed(reason: "the file could not be put under quarantine: \(marking.reason(program: "xattr"))")
     }
 
     private func run(_ program: String, _ arguments: [String]) async -> DesktopProgram.Ending {
@@ -88,7 +90,9 @@ package struct Opener: Sendable {
         // xdg-open(1): 3 = a required tool could not be found, which is also its answer without a desktop session.
         case .exited(code: 3) where platform == .freedesktop:
             .unavailable(reason: "xdg-open found no program that can open files; is there a desktop session?")
-        case .exited, .killed, .stopped, .notStarted: .failed(reason: ending.reason(program: program))
+        // Without a desktop environment xdg-open stays in front of the viewer that it started.
+        case .leftRunning where platform == .freedesktop: .opened
+        case .exited, .killed, .stopped, .leftRunning, .notStarted: .failed(reason: ending.reason(program: program))
         }
     }
 

@@ -37,7 +37,9 @@ extension Message {
                 NotifyRequest(
                     title: try fields.text(1, atMost: 256) ?? "",
                     body: try fields.text(2, atMost: 8_192) ?? "",
-                    urgency: min(try fields.number(3) ?? 1, 2)
+                    urgency: min(try fields.number(3) ?? 1, 2),
+                    id: try fields.text(4, atMost: 64),
+                    expiry: try fields.number(5).map { min(max($0, 1), 86_400) }
                 )
             )
         case .notified: .notified(NotifyOutcome(rawValue: try fields.number(1) ?? 0) ?? .notShown)
@@ -139,7 +141,9 @@ extension OpenRequest {
             transfer: try TransferID(fields),
             secret: try Fields.require(fields.bytes(2, count: 32), "secret"),
             purpose: purpose,
-            destination: destination
+            destination: destination,
+            place: try fields.bytes(7, count: 16),
+            isUpdate: try fields.number(8) == 1
         )
         request = try fields.bytes(5, count: 16)
         isAnew = try fields.number(6) == 1

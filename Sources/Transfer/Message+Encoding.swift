@@ -65,6 +65,8 @@ extension Message {
             fields.set(1, text: notice.title)
             fields.set(2, text: notice.body)
             fields.set(3, number: notice.urgency)
+            if let id = notice.id { fields.set(4, text: id) }
+            if let expiry = notice.expiry { fields.set(5, number: expiry) }
         case .notified(let outcome):
             fields.set(1, number: outcome.rawValue)
         case .open(let open):
@@ -74,6 +76,8 @@ extension Message {
             for name in open.destination { fields.set(4, text: name.text) }
             if let request = open.request { fields.set(5, bytes: request) }
             if open.isAnew { fields.set(6, number: 1) }
+            if let place = open.place { fields.set(7, bytes: place) }
+            if open.isUpdate { fields.set(8, number: 1) }
         case .opened(let opened):
             fields.set(1, number: opened.epoch)
             fields.set(2, number: opened.credit)

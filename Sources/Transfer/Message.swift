@@ -89,11 +89,17 @@ package struct NotifyRequest: Sendable, Hashable {
     package var body: String
     /// 0 low, 1 normal, 2 critical.
     package var urgency: UInt64
+    /// It takes the place of the last one with this id.
+    package var id: String?
+    /// Seconds.
+    package var expiry: UInt64?
 
-    package init(title: String, body: String, urgency: UInt64) {
+    package init(title: String, body: String, urgency: UInt64, id: String? = nil, expiry: UInt64? = nil) {
         self.title = title
         self.body = body
         self.urgency = urgency
+        self.id = id
+        self.expiry = expiry
     }
 }
 
@@ -104,6 +110,8 @@ package enum ViewOutcome: UInt64, Sendable {
     case opened = 1
     /// Allowed, but no program took it.
     case notOpened = 2
+    /// It was opened before and is replaced where it stands.
+    case replaced = 3
 }
 
 /// NOTIFIED.
@@ -130,12 +138,25 @@ package struct OpenRequest: Sendable, Hashable {
     package var request: [UInt8]?
     /// The sender knows nothing of earlier attempts with this id: what is left of them is ended first.
     package var isAnew = false
+    /// View: 16 bytes, the same for the same file of this source.
+    package var place: [UInt8]?
+    /// View: what is shown in that place is only replaced.
+    package var isUpdate = false
 
-    package init(transfer: TransferID, secret: [UInt8], purpose: Purpose, destination: [EntryName]) {
+    package init(
+        transfer: TransferID,
+        secret: [UInt8],
+        purpose: Purpose,
+        destination: [EntryName],
+        place: [UInt8]? = nil,
+        isUpdate: Bool = false
+    ) {
         self.transfer = transfer
         self.secret = secret
         self.purpose = purpose
         self.destination = destination
+        self.place = place
+        self.isUpdate = isUpdate
     }
 }
 

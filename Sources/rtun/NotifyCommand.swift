@@ -10,7 +10,13 @@ struct NotifyCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "notify",
         abstract: "Show a notification on your computer.",
-        discussion: ExitStatus.help
+        discussion: """
+            Words, a title or both. With --id it takes the place of the last one with that id, where the desktop can \
+            do that: for something that goes on. Ten a minute are shown, then a summary.
+
+            Exit codes: 0 shown, or counted in a summary; 1 the laptop could not show it; 3 no tunnel or no daemon; \
+            4 the laptop is too busy; 6 refused by the laptop; 64 usage; 130 interrupted by you.
+            """
     )
 
     enum Urgency: String, ExpressibleByArgument, CaseIterable {
@@ -36,8 +42,24 @@ struct NotifyCommand: AsyncParsableCommand {
     @Option(name: .shortAndLong, help: "low, normal or critical.")
     var urgency: Urgency = .normal
 
+    @Option(help: ArgumentHelp("Replace the last notification with this id.", valueName: "id"))
+    var id: String?
+
+    @Option(help: ArgumentHelp("Seconds after which it may go, 1 to 86400.", valueName: "seconds"))
+    var expire: UInt64?
+
     @Argument(help: "The words; - reads standard input.")
     var words: [String] = []
+
+    func validate() throws {
+        guard !words.isEmpty || !title.isEmpty else {
+            throw ValidationError("say something: words, - for standard input, or --title")
+        }
+        guard id?.utf8.count ?? 1 <= 64, id?.isEmpty != true else { throw ValidationError("--id takes 1 to 64 bytes") }
+        guard (1...86_400).contains(expire ?? 1) else {
+            throw ValidationError("--expire takes a number of seconds from 1 to 86400")
+        }
+    }
 
     func run() async throws {
         try await Client.run {
@@ -45,7 +67,9 @@ struct NotifyCommand: AsyncParsableCommand {
             let request = NotifyRequest(
                 title: title.cut(toBytes: 256),
                 body: body.cut(toBytes: 8_192),
-                urgency: urgency.number
+                urgency: urgency.number,
+                id: id,
+                expiry: expire
             )
             let client = Client(client)
             let found: DaemonConnection
@@ -66,7 +90,9 @@ struct NotifyCommand: AsyncParsableCommand {
                 StandardStream.error.line("rtun: the laptop has shown many notifications; this one joins a summary")
                 return .success
             case .notShown:
-                StandardStream.error.line("rtun: the laptop could not show the notification")
+                StandardStream.error.line(
+                    "rtun: the laptop could not show the notification: no desktop session, or nothing there that shows them"
+                )
                 return .failure
             }
         }

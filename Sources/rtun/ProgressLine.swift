@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 
+import RTunDaemon
+
 /// What is known about a running transfer when its line is drawn.
 struct ProgressState: Sendable, Equatable {
     /// What the transfer does at present.

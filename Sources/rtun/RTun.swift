@@ -20,7 +20,8 @@ struct RTun: ParsableCommand {
             """,
         version: version,
         subcommands: [
-            SendCommand.self, ViewCommand.self, NotifyCommand.self, FlushCommand.self, PingCommand.self,
+            SendCommand.self, ViewCommand.self, NotifyCommand.self, RunCommand.self, FlushCommand.self,
+            PingCommand.self,
             ServerCommand.self, SSHCommand.self, SSHConfigCommand.self, StatusCommand.self, DoctorCommand.self,
             PipeCommand.self, SweepCommand.self, EchoCommand.self,
         ]

@@ -3,6 +3,7 @@
 import Archive
 import ArgumentParser
 import Descriptors
+import RTunDaemon
 import Transfer
 
 /// `rtun send`: files and folders to the laptop.

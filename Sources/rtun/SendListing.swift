@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import RTunDaemon
 import Transfer
 
 /// `rtun send --list`: the unfinished sends of this home, the latest first.

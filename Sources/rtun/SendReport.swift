@@ -2,6 +2,7 @@
 
 import Archive
 import FoundationEssentials
+import RTunDaemon
 import Synchronization
 import Transfer
 

@@ -33,6 +33,11 @@ final class StandardStream: Sendable {
         }
     }
 
+    /// Passes on what a command wrote, as it is; throws where nobody reads it any more.
+    func pass(_ bytes: RawSpan) throws(SystemError) {
+        try descriptor.writePatiently(bytes)
+    }
+
     func line(_ text: String) {
         write(text + "\n")
     }

@@ -16,6 +16,9 @@ struct TransferRun {
     let identity: TransferIdentity
     let purpose: OpenRequest.Purpose
     let destination: [EntryName]
+    /// View: what tells the laptop that it is the same file again, and whether it is only to be replaced.
+    var place: [UInt8]? = nil
+    var isUpdate = false
     let compression: Compression?
     let channels: Int
     let report: SendReport
@@ -56,7 +59,9 @@ struct TransferRun {
             transfer: identity.transfer,
             secret: identity.secret,
             purpose: purpose,
-            destination: destination
+            destination: destination,
+            place: place,
+            isUpdate: isUpdate
         )
         request.request = try memory?.request.name()
         return request

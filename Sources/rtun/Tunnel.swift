@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 import Descriptors
+import RTunDaemon
 import Transfer
 
 /// A tunnel that `rtun ssh` made: the server's account is prepared, and its socket leads to the daemon here.

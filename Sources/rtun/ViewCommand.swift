@@ -2,6 +2,7 @@
 
 import Archive
 import ArgumentParser
+import Codecs
 import Descriptors
 import Transfer
 
@@ -11,8 +12,10 @@ struct ViewCommand: AsyncParsableCommand {
         commandName: "view",
         abstract: "Open files on your computer.",
         discussion: """
-            Pictures, PDF, CSV and text are opened in your own application; everything else is saved to the inbox and \
-            not opened.
+            Pictures, PDF, CSV, JSON and text are opened in your own application; everything else is saved to the inbox \
+            and not opened (exit code 6). The same file viewed again takes its own place, so a program that watches its \
+            file shows the new one; --follow does that whenever the file changes, until Ctrl-C.
+
 
             """ + ExitStatus.help,
         aliases: ["open"]
@@ -20,6 +23,9 @@ struct ViewCommand: AsyncParsableCommand {
 
     @OptionGroup var client: ClientOptions
     @OptionGroup var transfer: TransferOptions
+
+    @Flag(name: .shortAndLong, help: "Show each file again whenever it changes.")
+    var follow = false
 
     @Option(help: "The name of what comes from standard input.")
     var name: String?
@@ -30,6 +36,7 @@ struct ViewCommand: AsyncParsableCommand {
     mutating func validate() throws {
         files = transfer.takeWordBehindWait() + files
         if files.isEmpty { throw ValidationError("name what is to be viewed") }
+        guard !follow || !files.contains("-") else { throw ValidationError("standard input cannot be followed") }
     }
 
     func run() async throws {
@@ -38,67 +45,13 @@ struct ViewCommand: AsyncParsableCommand {
             let sources = try files.map {
                 try SourceArguments(paths: [$0], recursive: false, streamName: name, newName: nil)
             }
+            let views = zip(files, sources).map { FileView(path: $0, source: $1, client: client, options: transfer) }
+            // From here on: what changes while the first ones are sent is seen.
+            let watches = follow ? views.compactMap { $0.watch() } : []
             var status = ExitStatus.success
-            for (path, source) in zip(files, sources) {
-                status = max(status, try await view(path, source, client))
-            }
-            return status
-        }
-    }
-
-    private func view(_ path: String, _ source: SourceArguments, _ client: Client) async throws -> ExitStatus {
-        let report = transfer.report(named: safe(path))
-        let stream = source.streamName.map { StreamSource(reading: OwnedDescriptor(adopting: 0), name: $0) }
-        let planner = SourcePlanner(
-            walk: SourceWalk(sources: source.sources, options: WalkOptions()),
-            stream: stream
-        )
-        let run = TransferRun(
-            client: client,
-            identity: try .random(),
-            purpose: .view,
-            destination: [],
-            compression: transfer.compression,
-            channels: transfer.channels,
-            report: report,
-            counter: stream == nil ? SourceCounter(sources: source.sources, options: WalkOptions()) : nil
-        )
-        let result: TransferRun.Result
-        do {
-            result = try await run.send(planner, on: try await run.open(try run.makeRequest()))
-        } catch TransferError.originalDaemon(let address) {
-            guard stream == nil else {
-                throw SourceArguments.Fault(
-                    description: "the original rtun daemon must be told a size first: view a file, not -"
-                )
-            }
-            return try await OriginalRun(address: address, report: report).transfer(
-                SourceWalk(sources: source.sources, options: WalkOptions()),
-                isView: true
-            )
-        } catch {
-            report.clear()
-            throw error
-        }
-        report.clear()
-        if report.problemCount > 0 { return .partial }
-        let committed = result.committed
-        let laptop = safe(result.welcome.displayName)
-        switch committed.view {
-        case .opened:
-            if !transfer.quiet { StandardStream.output.line("\(laptop): \(safe(path)) opened") }
-            return .success
-        case .saved:
-            let name = committed.names.first.flatMap { $0.isEmpty ? nil : $0 } ?? path
-            let setting = committed.setting.map { " (setting on the laptop: \(safe($0)))" } ?? ""
-            let reason = committed.reason.map { ": " + safe($0) + setting } ?? ""
-            StandardStream.error.line("rtun: \(laptop): \(safe(name)) was saved, not opened\(reason)")
-            return .refused
-        case .notOpened:
-            StandardStream.error.line(
-                "rtun: \(safe(path)) was not opened: \(safe(committed.reason ?? "no reason given"))"
-            )
-            return .failure
+            for view in views { status = max(status, try await view.show()) }
+            guard follow, !watches.isEmpty, status == .success else { return status }
+            return try await FollowRun(watches: watches).run()
         }
     }
 }

@@ -97,7 +97,7 @@ struct PublicationTests {
 
     @Test func `a name may be wished for`() throws {
         try archive.take([file(0, "picture.png", 0)])
-        #expect(try archive.publish { _ in "1234-picture.png" } == ["1234-picture.png"])
+        #expect(try archive.publish(naming: { _ in "1234-picture.png" }) == ["1234-picture.png"])
         #expect(names(in: archive.scratch.path) == [".rtun-part", "1234-picture.png"])
     }
 

@@ -64,7 +64,7 @@ final class StagedArchive {
     }
 
     /// Makes links and folder times, syncs and publishes; returns the final names, nil for what was skipped.
-    func publish(rename: (EntryName) -> String = { $0.text }) throws -> [String?] {
+    func publish(naming: @escaping @Sendable (String) -> String = { $0 }) throws -> [String?] {
         _ = note(try staging.finish(index))
         try staging.synchronize()
         var publication = Publication(
@@ -72,9 +72,9 @@ final class StagedArchive {
             from: staging,
             to: destination,
             book: nil,
-            names: NamePlan(inbox: destination, destination: [])
+            names: NamePlan(inbox: destination, destination: [], naming: naming)
         )
-        try publication.publish(rename: rename)
+        try publication.publish()
         return publication.topLevelNames.map { $0.isEmpty ? nil : $0 }
     }
 

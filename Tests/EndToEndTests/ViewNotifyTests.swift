@@ -128,5 +128,123 @@ extension EndToEnd {
             let words = try #require(call.arguments.firstIndex { $0.contains("red-20") })
             #expect(end < words, "\(call.arguments)")
         }
+
+        @Test("A command's end is told with its code, its time and its last lines, and its files follow")
+        func run() async throws {
+            let bytes = Self.picture("made by a command")
+            try TreeMaker.write(bytes, to: source.path + "/made.png")
+            try TreeMaker.write("1,2\n", to: source.path + "/table-41.csv")
+            let result = try await rtun(
+                "run",
+                "--send",
+                "table-41.csv",
+                "--view",
+                "made.png",
+                "--",
+                "sh",
+                "-c",
+                "echo result; echo reason-41 >&2; exit 3"
+            )
+            #expect(result.status == 3 && result.stdout == "result\n" && result.stderr == "reason-41\n", "\(result)")
+            let call = try #require(await notified("reason-41"))
+            #expect(call.arguments.contains { $0.contains("] failed: sh -c echo") }, "\(call.arguments)")
+            #expect(call.arguments.last?.hasPrefix("exit code 3 after ") == true, "\(call.arguments)")
+            #expect(FileManager.default.fileExists(atPath: daemon.inbox + "/table-41.csv"))
+            #expect(daemon.desktop.opened().contains { $0.contents == bytes })
+        }
+
+        @Test("A file that is missing when the command has ended changes nothing about its code")
+        func runMissingFile() async throws {
+            let result = try await rtun("run", "--send", "nowhere.csv", "--", "true")
+            #expect(result.status == 0, "\(result)")
+            #expect(result.stderr.contains("nowhere.csv"), "\(result)")
+        }
+
+        @Test("The same file viewed again takes its own place; another of its name does not")
+        func place() async throws {
+            let (first, second, other) = (Self.picture("first"), Self.picture("second"), Self.picture("other"))
+            try TreeMaker.write(first, to: source.path + "/again.png")
+            #expect(try await rtun("view", "again.png").status == 0)
+            let path = try #require(await opened(first)?.arguments.last)
+            try TreeMaker.write(second, to: source.path + "/again.png")
+            #expect(try await rtun("view", source.path + "/again.png").status == 0)
+            #expect(await opened(second)?.arguments.last == path)
+            #expect(FileManager.default.contents(atPath: path) == Data(second))
+            try TreeMaker.folder(source.path + "/sub")
+            try TreeMaker.write(other, to: source.path + "/sub/again.png")
+            #expect(try await rtun("view", "sub/again.png").status == 0)
+            let otherPath = try #require(await opened(other)?.arguments.last)
+            #expect(otherPath != path)
+            // The laptop's user edits it: the edit stays.
+            try Data("mine".utf8).write(to: URL(fileURLWithPath: path))
+            #expect(try await rtun("view", "again.png").status == 0)
+            #expect(FileManager.default.contents(atPath: path) == Data("mine".utf8))
+        }
+
+        @Test("A followed file is replaced where it was opened, until Ctrl-C")
+        func follow() async throws {
+            let bytes = (1...3).map { Self.picture("state \($0) of followed") }
+            try TreeMaker.write(bytes[0], to: source.path + "/live.png")
+            let process = try ChildProcess(
+                BuiltBinary.path(),
+                ["view", "--follow", "live.png"],
+                environment: daemon.serverEnvironment,
+                folder: source.path
+            )
+            let path = try #require(await opened(bytes[0])?.arguments.last)
+            for state in bytes.dropFirst() {
+                try TreeMaker.write(state, to: source.path + "/live.png")
+                #expect(await Waiting.until { FileManager.default.contents(atPath: path) == Data(state) })
+            }
+            process.signal(SIGINT)
+            #expect(await process.wait(timeout: .seconds(20)).status == 130)
+            #expect(daemon.desktop.opened().filter { $0.arguments.last == path }.count == 1)
+        }
+
+        @Test("A notification with an id takes the place of the last one, with a title alone as well")
+        func notifyAgain() async throws {
+            #expect(try await rtun("notify", "--id", "train", "epoch 9-51").status == 0)
+            #expect(try await rtun("notify", "--id", "train", "--expire", "30", "-t", "epoch 10-51").status == 0)
+            #expect(await notified("epoch 9-51")?.arguments.contains { $0.hasPrefix("--replace-id") } == false)
+            let second = try #require(await notified("epoch 10-51"))
+            #expect(second.arguments.contains("--replace-id=41") && second.arguments.contains("--expire-time=30000"))
+        }
+
+        @Test("The first send of a source is told, with a button for its folder")
+        func arrival() async throws {
+            let server = ScratchFolder("arrival")
+            try TreeMaker.folder(server.path + "/.rtun")
+            var environment = DaemonUnderTest.environment(home: server.path)
+            environment["RTUN_SOCK"] = daemon.socket
+            for name in ["first-61.csv", "second-61.csv"] {
+                try TreeMaker.write("1,2\n", to: "\(server.path)/\(name)")
+                let result = try await BuiltBinary.run(["send", name], environment: environment, folder: server.path)
+                #expect(result.status == 0, "\(result)")
+            }
+            let call = try #require(await notified("first-61.csv"))
+            #expect(call.arguments.contains("--action=pressed=Show folder"), "\(call.arguments)")
+            #expect(call.arguments.last?.hasPrefix("first-61.csv, 4 B from ") == true, "\(call.arguments)")
+            #expect(!daemon.desktop.notifications().contains { $0.arguments.last?.contains("second-61") == true })
+        }
+
+        @Test("Opened files do not pile up, and what else lies in their folder is neither followed nor opened")
+        func bounded() async throws {
+            let folder = daemon.inbox + "/.rtun-view"
+            try TreeMaker.folder(folder)
+            for number in 0..<300 { try TreeMaker.write("old", to: "\(folder)/old\(number).txt") }
+            try FileManager.default.createSymbolicLink(
+                atPath: folder + "/link.png",
+                withDestinationPath: source.path + "/outside"
+            )
+            try TreeMaker.write("mine", to: source.path + "/outside")
+            let bytes = Self.picture("after three hundred")
+            try TreeMaker.write(bytes, to: source.path + "/latest.png")
+            #expect(try await rtun("view", "latest.png").status == 0)
+            let path = try #require(await opened(bytes)?.arguments.last)
+            #expect(FileManager.default.contents(atPath: path) == Data(bytes))
+            let left = try FileManager.default.contentsOfDirectory(atPath: folder)
+            #expect(left.filter { $0 != "link.png" }.count == 256)
+            #expect(FileManager.default.contents(atPath: source.path + "/outside") == Data("mine".utf8))
+        }
     }
 }

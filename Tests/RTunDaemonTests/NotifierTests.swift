@@ -98,12 +98,53 @@ struct NotifierTests {
             return
         }
         try programs.install("notify-send", script: RecorderFolder.recording)
-        #expect(await notifier.show(notice) == .shown)
+        #expect(await notifier.show(notice) == .shown(number: nil))
         #expect(
             try programs.recorded()
-                == ["--app-name=rtun", "--urgency=critical", "--", "[gpu01] hello", "a &lt;b&gt;\n"]
+                == ["--print-id", "--app-name=rtun", "--urgency=critical", "--", "[gpu01] hello", "a &lt;b&gt;\n"]
         )
         try programs.install("notify-send", script: "exit 7")
         #expect(await notifier.show(notice) == .failed(reason: "notify-send ended with code 7"))
+    }
+
+    @Test("a notice takes the place of the one with the number that the desktop gave, and goes in time")
+    func replaces() async throws {
+        let programs = try RecorderFolder()
+        let notifier = Notifier(program: .notifySend, environment: programs.environment, timeout: .seconds(30))
+        let notice = DesktopNotice(title: "epoch 9", body: "", origin: .label("gpu01"), expiry: 30)
+        try programs.install("notify-send", script: RecorderFolder.recording + "; echo 17")
+        #expect(await notifier.show(notice) == .shown(number: 17))
+        #expect(await notifier.show(notice, replacing: 17) == .shown(number: 17))
+        let plain = ["--app-name=rtun", "--urgency=normal", "--expire-time=30000", "--", "[gpu01] epoch 9", ""]
+        #expect(try programs.recorded() == ["--print-id"] + plain + ["--print-id", "--replace-id=17"] + plain)
+    }
+
+    @Test("a notify-send that knows no numbers and no buttons shows the notice plainly")
+    func oldNotifySend() async throws {
+        let programs = try RecorderFolder()
+        let notifier = Notifier(program: .notifySend, environment: programs.environment, timeout: .seconds(30))
+        let notice = DesktopNotice(title: "t", body: "b", origin: .label("gpu01"))
+        try programs.install(
+            "notify-send",
+            script: "case \"$1\" in --print-id|--action=*) exit 1;; esac; \(RecorderFolder.recording)"
+        )
+        let plain = ["--app-name=rtun", "--urgency=normal", "--", "[gpu01] t", "b"]
+        #expect(await notifier.show(notice, replacing: 17) == .shown(number: nil))
+        #expect(try programs.recorded() == plain)
+        #expect(await notifier.show(notice, offering: "Show folder", for: .seconds(30)) == false)
+        #expect(try programs.recorded() == plain + plain)
+    }
+
+    @Test(
+        "a pressed button is told, and nothing else counts as one",
+        arguments: [("pressed", true), ("", false), ("2", false)]
+    )
+    func button(_ output: String, _ isPressed: Bool) async throws {
+        let programs = try RecorderFolder()
+        let notifier = Notifier(program: .notifySend, environment: programs.environment, timeout: .seconds(30))
+        let notice = DesktopNotice(title: "t", body: "b", origin: .label("gpu01"))
+        try programs.install("notify-send", script: RecorderFolder.recording + "; echo '\(output)'")
+        #expect(await notifier.show(notice, offering: "Show folder", for: .seconds(30)) == isPressed)
+        #expect(try programs.recorded().first == "--action=pressed=Show folder")
     }
 }

@@ -34,6 +34,7 @@ package final class RecordingDesktop: Sendable {
                 if [ -f "$last" ]; then cp -- "$last" "$record.contents"; fi
                 if [ $# -gt 0 ]; then printf '%s\\0' "$@" >"$record.part"; else : >"$record.part"; fi
                 mv "$record.part" "$record.call"
+                case "$1" in --print-id) echo 41 ;; esac
 
                 """
             let path = "\(folder)/\(program)"

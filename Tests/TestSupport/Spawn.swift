@@ -10,6 +10,15 @@ struct Spawn {
     let folder: String?
     /// What becomes standard input, output and error.
     let descriptors: [Int32]
+    /// Whether it begins a session without a terminal.
+    var leadsSession = false
+
+    /// `POSIX_SPAWN_SETSID`, which glibc's module does not show to Swift.
+    #if canImport(Darwin)
+    private static let newSession: Int16 = 0x400
+    #else
+    private static let newSession: Int16 = 0x80
+    #endif
 
     /// Starts the child, and returns its process number.
     func start() throws -> Int32 {
@@ -36,7 +45,7 @@ struct Spawn {
         posix_spawnattr_setsigdefault(&attributes, &signals)
         sigemptyset(&signals)
         posix_spawnattr_setsigmask(&attributes, &signals)
-        posix_spawnattr_setflags(&attributes, Int16(flags))
+        posix_spawnattr_setflags(&attributes, Int16(flags) | (leadsSession ? Self.newSession : 0))
 
         var commandLine = [executable] + arguments
         if let folder {

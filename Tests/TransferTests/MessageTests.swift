@@ -43,6 +43,9 @@ struct MessageTests {
             "echo": .echo([0, 0xFF] + Array("back".utf8)),
             "echoed": .echoed([]),
             "notify": .notify(NotifyRequest(title: "done", body: "epoch 9\nloss 0.1", urgency: 2)),
+            "notify with id": .notify(
+                NotifyRequest(title: "", body: "epoch 10", urgency: 1, id: "training", expiry: 30)
+            ),
             "notified": .notified(.heldBack),
             "open": .open(
                 OpenRequest(
@@ -54,6 +57,16 @@ struct MessageTests {
             ),
             "open view": .open(OpenRequest(transfer: transfer, secret: secret, purpose: .view, destination: [])),
             "open request": .open(openRequest),
+            "open update": .open(
+                OpenRequest(
+                    transfer: transfer,
+                    secret: secret,
+                    purpose: .view,
+                    destination: [],
+                    place: [UInt8](1...16),
+                    isUpdate: true
+                )
+            ),
             "opened": .opened(Opened(epoch: 300, credit: 67_108_864, channels: 8)),
             "attach": .attach(AttachRequest(transfer: transfer, secret: secret, epoch: 300)),
             "attached": .attached,

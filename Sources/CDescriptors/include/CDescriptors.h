@@ -101,6 +101,9 @@ int descriptors_socket_pair(int nonblocking, int *first, int *second);
 /** User id of the process at the other end: SO_PEERCRED or getpeereid(3). */
 int descriptors_socket_peer_user(int descriptor, uint32_t *user);
 
+/** A descriptor that can be read when something in the folder changes; -1 with ENOSYS where there is none (inotify). */
+int descriptors_watch_folder(const char *path);
+
 /* --- Processes -------------------------------------------------------------------------------------------------- */
 
 /** What a new process gets. Strings are copied; running out of memory is kept and reported by descriptors_spawn. */
@@ -130,6 +133,50 @@ int descriptors_boot_identifier(char *buffer, size_t capacity);
 
 /** Ignores SIGPIPE, so that writing to a closed socket fails with EPIPE. */
 int descriptors_ignore_sigpipe(void);
+
+/* --- A command in the foreground, in place of this process (Foreground.c) ----------------------------------------- */
+
+/**
+ * Catches the signals that are meant for a command in the foreground and returns a non-blocking descriptor that gets
+ * them; what was ignored before stays ignored. Once in a process, before threads start. With keeps_terminal_output
+ * SIGTTOU keeps its action.
+ */
+int descriptors_relay_start(int keeps_terminal_output);
+
+/** The next caught signal: 1, or 0 when there is none. from_process is 0 for one that the terminal sent to all. */
+int descriptors_relay_next(int relay, int *number, int *from_process);
+
+/** Takes a signal's default action upon this process: stops it, or ends it without a core file. */
+void descriptors_relay_act(int number);
+
+/**
+ * fork(2) and execvp(3) with the signal actions from before descriptors_relay_start and descriptors_ignore_sigpipe.
+ * arguments end with NULL; a descriptor of -1 is inherited; everything without close-on-exec is inherited too.
+ * Returns 0 or an error number, which is that of execvp(3) if that fails.
+ */
+int descriptors_relay_spawn(const char *file, char *const _Nullable *_Nonnull arguments, int input, int output,
+                            int error, int new_session, int32_t *process);
+
+/** execvp(3) in this process, with the same signal actions. Returns only when it fails: an error number. */
+int descriptors_relay_replace(const char *file, char *const _Nullable *_Nonnull arguments);
+
+/** waitpid(2) without waiting: 0 nothing new, 1 exited with value, 2 killed by value, 3 stopped by value, or -1. */
+int descriptors_relay_check(int32_t process, int *value);
+
+/** poll(2) of two descriptors, either of which may be -1. Returns bit 0 and bit 1 for what can be read, or -1. */
+int descriptors_wait_either(int first, int second, int milliseconds);
+
+/** pipe(2), close-on-exec; only the reading end does not block. */
+int descriptors_pipe(int *reading, int *writing);
+
+/** write(2) until all is written, waiting where a non-blocking descriptor takes nothing. 0 or -1. */
+int descriptors_write_all(int descriptor, const void *bytes, size_t count);
+
+/** A pseudo-terminal that passes output on unchanged and has the size of the terminal like; close-on-exec. */
+int descriptors_terminal_open(int like, int *controlling, int *terminal);
+
+/** Gives one terminal the size of another. */
+int descriptors_terminal_copy_size(int from, int to);
 
 /** Columns of the terminal, 0 when it does not know, -1 when the descriptor is no terminal. */
 int descriptors_terminal_width(int descriptor);

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 
 /// Sizes, rates and durations as people read and write them.
-enum ByteFormat {
+package enum ByteFormat {
     private static let units = ["kB", "MB", "GB", "TB", "PB", "EB"]
 
     /// A size in decimal units: "812 B", "1.2 kB", "34.5 MB", "120 GB".
     ///
     /// One decimal below 100 of a unit, none from there on, rounded half up: never over seven columns.
-    static func size(_ bytes: UInt64) -> String {
+    package static func size(_ bytes: UInt64) -> String {
         guard bytes >= 1000 else { return "\(bytes) B" }
         var unit = 0
         var scale: UInt64 = 1000
@@ -22,14 +22,14 @@ enum ByteFormat {
     }
 
     /// A rate in bytes per second, such as "34.5 MB/s"; what is no rate (negative, not a number) reads "0 B/s".
-    static func rate(_ bytesPerSecond: Double) -> String {
+    package static func rate(_ bytesPerSecond: Double) -> String {
         size(whole(bytesPerSecond)) + "/s"
     }
 
     /// A duration in seconds, cut to whole ones: "0:07", "1:02", from an hour on "2 h 03 min", from a day "3 d 04 h".
     ///
     /// Negative reads "0:00", over 99 days "> 99 d": never over ten columns.
-    static func duration(_ seconds: Double) -> String {
+    package static func duration(_ seconds: Double) -> String {
         let total = whole(seconds)
         let minutes = total / 60
         let hours = minutes / 60
@@ -40,7 +40,7 @@ enum ByteFormat {
     }
 
     /// The time that something finished took, in seconds: "0.4 s", "12.3 s", from a minute on as `duration`.
-    static func elapsed(_ seconds: Double) -> String {
+    package static func elapsed(_ seconds: Double) -> String {
         guard seconds < 59.95 else { return duration(seconds) }
         let tenths = whole(seconds * 10 + 0.5)
         return "\(tenths / 10).\(tenths % 10) s"
@@ -66,7 +66,7 @@ enum ByteFormat {
 
 extension ByteFormat {
     /// Why a text is no rate for `--bwlimit`; the description is meant for the user.
-    enum RateError: Error, Equatable, CustomStringConvertible {
+    package enum RateError: Error, Equatable, CustomStringConvertible {
         /// Not a number with at most one suffix.
         case malformed
         /// More than 64 bits of bytes per second.
@@ -74,7 +74,7 @@ extension ByteFormat {
         /// Above 0 and below 512 bytes per second.
         case tooSmall
 
-        var description: String {
+        package var description: String {
             switch self {
             case .malformed: "a rate is a number with an optional suffix: 500 (KiB/s), 1.5m (MiB/s), 20MB, 0 (no limit)"
             case .tooLarge: "the rate is too large"
@@ -87,7 +87,7 @@ extension ByteFormat {
     ///
     /// A bare number is KiB per second. The suffixes, in either case, are `b` (bytes), `k` `m` `g` `t` (powers of 1024;
     /// so with `ib` after them) and `kb` `mb` `gb` `tb` (powers of 1000). Fractions are allowed: `1.5m`.
-    static func parseRate(_ text: String) throws(RateError) -> UInt64 {
+    package static func parseRate(_ text: String) throws(RateError) -> UInt64 {
         var rest = text.utf8[...]
         let wholeDigits = digits(&rest)
         var fractionDigits: [UInt64] = []

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 
+import RTunDaemon
 import Testing
-
-@testable import rtun
 
 /// Sizes, rates and durations at the points where their form changes.
 struct ByteFormatTests {
