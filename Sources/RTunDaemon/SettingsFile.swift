@@ -5,7 +5,7 @@ private import Descriptors
 private import Synchronization
 private import SystemPackage
 
-/// What is wrong with the configuration, and where.
+/// What is wrong with the configuration, and where; the words are those of the file, to be made safe by who prints them.
 package struct SettingsFault: Error, Equatable, CustomStringConvertible {
     package var path: String?
     package var line: Int?
@@ -17,7 +17,7 @@ package struct SettingsFault: Error, Equatable, CustomStringConvertible {
         var parts = [path ?? "config.toml"]
         if let line { parts.append("line \(line)") }
         if let key { parts.append(key) }
-        return (parts + [reason]).map { SafeText($0).description }.joined(separator: ": ")
+        return (parts + [reason]).joined(separator: ": ")
     }
 }
 

@@ -81,10 +81,4 @@ struct SettingsTests {
         let fault = #expect(throws: SettingsFault.self) { try read(text) }
         #expect(fault?.description.hasPrefix("config.toml: " + message) == true, "\(fault?.description ?? "none")")
     }
-
-    @Test("A fault is safe to print")
-    func safe() {
-        let fault = #expect(throws: SettingsFault.self) { try read("\"a\\u001B[31m\" = 1") }
-        #expect(fault?.description.contains("\u{1B}") == false)
-    }
 }
