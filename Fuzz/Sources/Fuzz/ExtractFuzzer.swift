@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import Dispatch
 import Foundation
 
 @testable import Archive
@@ -27,6 +28,7 @@ enum ExtractFuzzer {
 /// The inbox and what stands around it.
 private struct World {
     private let scratch = ScratchTree(named: "extract")
+    private let workshop: Workshop
     private let sentinels: [String]
     private let before: [String: Status]
 
@@ -41,6 +43,9 @@ private struct World {
     }
 
     init() {
+        do { workshop = try blocking { try await Workshop(compression: .stored) } } catch {
+            fatalError("no threads: \(error)")
+        }
         scratch.makeFolder("outside/.ssh")
         scratch.write(Array("keys".utf8), to: "outside/.ssh/authorized_keys")
         scratch.write(Array("precious".utf8), to: "outside/file")
@@ -63,7 +68,8 @@ private struct World {
 
     func delivery() throws -> (Delivery, Inbox) {
         let inbox = try Inbox(path: scratch.path + "/inbox")
-        return (Delivery(inbox: inbox, opener: Opener(environment: ["PATH": "/nonexistent"])), inbox)
+        let opener = Opener(environment: ["PATH": "/nonexistent"])
+        return (Delivery(inbox: inbox, opener: opener, shelf: ReceiptShelf(), workshop: workshop), inbox)
     }
 
     func check() {
@@ -139,7 +145,11 @@ private struct Session {
         for refusal in refusals { machine.refuse(refusal.entry) }
         try staging.synchronize()
         guard machine.index.incompleteFiles == 0 else { return }
-        _ = try delivery.deliver(machine.index, staging, to: destination, recall: nil)
+        let (delivery, staging, index) = (delivery, staging, machine.index)
+        var digester = try Digester()
+        let secret = try [UInt8]().withSpan { span in try digester.digest(span) }
+        let head = PublicationHead(source: "", transfer: 1, secret: secret, destination: destination)
+        _ = try blocking { try await delivery.deliver(index, staging, as: head, recall: nil) }
     }
 
     func end() {
@@ -206,6 +216,20 @@ private struct Session {
         for refusal in try staging.perform(steps) { machine.refuse(refusal.entry) }
         machine.markStepsDone()
     }
+}
+
+/// Waits on this thread, which is libFuzzer's own, for work on others.
+private func blocking<Value: Sendable>(_ work: @escaping @Sendable () async throws -> Value) throws -> Value {
+    let done = DispatchSemaphore(value: 0)
+    // Written by the task, read behind the semaphore that it signals.
+    nonisolated(unsafe) var result: Result<Value, any Error>?
+    Task.detached {
+        do { result = .success(try await work()) } catch { result = .failure(error) }
+        done.signal()
+    }
+    done.wait()
+    guard let result else { fatalError("no result") }
+    return try result.get()
 }
 
 private func varint(_ value: UInt64) -> [UInt8] {

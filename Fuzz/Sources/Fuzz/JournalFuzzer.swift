@@ -21,7 +21,8 @@ enum JournalFuzzer {
         }
         scratch.write(file, to: "journal")
         if choice & 2 == 0 {
-            check(Journal(in: scratch.directory))
+            check(Journal(in: scratch.directory), rest)
+            checkOthers(rest)
         } else {
             scratch.makeFolder(ReceiptBook.folderName)
             scratch.write(file, to: "\(ReceiptBook.folderName)/source")
@@ -37,11 +38,25 @@ enum JournalFuzzer {
         }
     }
 
-    private static func check(_ journal: Journal) {
-        for (path, file) in journal.files {
-            precondition(path.utf8.count <= ArchiveLimits.pathBytes, "a path over its limit")
+    /// Asks for the path that the bytes name first.
+    private static func check(_ journal: Journal, _ bytes: [UInt8]) {
+        bytes.withSpan { span in
+            var reader = ByteReader(span)
+            guard let path = try? reader.text("path", atMost: ArchiveLimits.pathBytes),
+                let file = journal.file(at: path)
+            else { return }
             var encoded: [UInt8] = []
             Journal.encode(path, file.identity, file.chunks, to: &encoded)
+        }
+    }
+
+    /// Records of the other logs, which are read one by one.
+    private static func checkOthers(_ bytes: [UInt8]) {
+        bytes.withSpan { span in
+            var reader = ByteReader(span)
+            _ = try? PublicationHead(from: &reader)
+            reader = ByteReader(span)
+            _ = try? FileStretch(from: &reader)
         }
     }
 }
