@@ -2,6 +2,7 @@
 
 import Archive
 import Codecs
+import TestSupport
 import Testing
 import Transfer
 
