@@ -46,7 +46,8 @@ extension Publication {
 
     /// The path of the folder that was asked for last: neighbours share it.
     private struct FolderPath {
-        var entry = -1
+        /// No entry at first: −1 is the destination, which has a path of its own.
+        var entry = -2
         var path = ""
     }
 

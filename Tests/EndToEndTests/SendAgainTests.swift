@@ -77,6 +77,16 @@ extension EndToEnd {
             #expect(arrived("log (2).txt") == nil)
         }
 
+        @Test("So it is in a folder below the inbox")
+        func replacedBelowDestination() async throws {
+            try write("first\n", to: "below.txt")
+            #expect(try await send("below.txt", "-o", "monday/").status == 0)
+            try write("second\n", to: "below.txt")
+            #expect(try await send("below.txt", "-o", "monday/").status == 0)
+            #expect(arrived("monday/below.txt") == "second\n")
+            #expect(arrived("monday/below (2).txt") == nil)
+        }
+
         @Test("A delivered file that the user edited since is kept, and the new one lands beside it")
         func edited() async throws {
             try write("first\n", to: "notes.txt")
