@@ -43,7 +43,7 @@ private struct World {
     }
 
     init() {
-        do { workshop = try blocking { try await Workshop(compression: .stored) } } catch {
+        do { workshop = try blocking { try await Workshop() } } catch {
             fatalError("no threads: \(error)")
         }
         scratch.makeFolder("outside/.ssh")
