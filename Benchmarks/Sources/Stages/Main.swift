@@ -8,7 +8,7 @@ import Descriptors
 ///
 ///     swift run -c release --package-path Benchmarks Stages FOLDER [SCRATCH]
 ///
-/// FOLDER is what is packed, by its absolute path (its first 256 MiB); SCRATCH an empty folder to extract to, best on a
+/// FOLDER is what is packed, by its absolute path (its first 64 MiB); SCRATCH an empty folder to extract to, best on a
 /// memory file system.
 @main struct Main {
     static func main() throws {
@@ -17,7 +17,7 @@ import Descriptors
             return
         }
         let folder = CommandLine.arguments[1]
-        let sample = try Sample(folder, limit: 256 << 20)
+        let sample = try Sample(folder, limit: 64 << 20)
         print("\(sample.fileCount) files, \(sample.byteCount) bytes, \(sample.frames.count) frames\n")
         print(Measurement.header)
         try reading(folder, sample)
@@ -73,6 +73,8 @@ import Descriptors
             for number in 0..<1_000 {
                 var output: [UInt8] = []
                 FrameHeader(number: UInt64(number), codec: .zstd, runs: runs).encode(to: &output)
+                // A header without a payload is refused.
+                output.append(0)
                 try output.borrowed(0..<output.count) { span in
                     var reader = ByteReader(span)
                     _ = try FrameHeader(from: &reader)

@@ -33,7 +33,7 @@ struct Sample {
             let bytes = slab.withBytes(0..<packed.rawBytes) { span in
                 unsafe span.withUnsafeBytes { unsafe Array($0) }
             }
-            frames.append((bytes, packed.chunkLengths))
+            frames.append((bytes, packed.chunks.map(\.length)))
         }
         self.frames = frames
         self.batches = batches
