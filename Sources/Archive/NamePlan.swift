@@ -32,7 +32,7 @@ package struct NamePlan: Sendable {
         _ entry: Int,
         name: String,
         isFolder: Bool,
-        book: ReceiptBook?
+        book: ReceiptSnapshot?
     ) throws(SystemError) -> String {
         if let name = chosen[entry] { return name }
         let name = naming(name)

@@ -22,7 +22,7 @@ package struct Publication {
     package let index: ArchiveIndex
     package let staging: Staging
     package let names: NamePlan
-    private let book: ReceiptBook?
+    private let book: ReceiptSnapshot?
     /// Final folders by entry index.
     let folders: FolderHandles
     /// Of entries that did not get the name of their record.
@@ -40,7 +40,7 @@ package struct Publication {
         _ index: ArchiveIndex,
         from staging: Staging,
         to folder: Directory,
-        book: ReceiptBook?,
+        book: ReceiptSnapshot?,
         names: NamePlan
     ) {
         self.index = index

@@ -17,7 +17,7 @@ struct PublicationPlanner {
 
     private let index: ArchiveIndex
     private let staging: Staging
-    private let book: ReceiptBook?
+    private let book: ReceiptSnapshot?
     private var names: NamePlan
     /// Final folders by entry index.
     private let folders: FolderHandles
@@ -28,7 +28,7 @@ struct PublicationPlanner {
     /// Inodes of kept files that have got a further name just now, which moves their change time.
     private var linked: Set<UInt64> = []
 
-    init(_ index: ArchiveIndex, _ staging: Staging, _ book: ReceiptBook?, _ names: NamePlan, root: Directory) {
+    init(_ index: ArchiveIndex, _ staging: Staging, _ book: ReceiptSnapshot?, _ names: NamePlan, root: Directory) {
         self.index = index
         self.staging = staging
         self.book = book

@@ -36,7 +36,7 @@ package struct Recall: Sendable {
         let isUntouched: Bool
     }
 
-    package private(set) var book: ReceiptBook
+    package let book: ReceiptSnapshot
     /// Staging of earlier transfers of this source that did not end.
     package let donors: [Donor]
     private var adopted: [Int: Adopted] = [:]
@@ -46,7 +46,7 @@ package struct Recall: Sendable {
     private var folders: [String: Directory] = [:]
 
     package init(book: ReceiptBook, donors: [Donor], names: NamePlan) {
-        self.book = book
+        self.book = book.snapshot
         self.donors = donors
         self.names = names
     }

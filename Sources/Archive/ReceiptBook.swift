@@ -34,6 +34,8 @@ package final class ReceiptBook: Sendable {
         /// Bytes of the file that were valid; appending goes on there.
         var validBytes: Int64 = 0
         var recent: [RecentReceipt] = []
+        /// Times that the file was written anew, which moves everything in it.
+        var generation = 0
     }
 
     private let state = Mutex(State())
@@ -95,13 +97,23 @@ package final class ReceiptBook: Sendable {
 
     // MARK: - Asking
 
+    /// What the book says now, for a transfer that begins; it is to be loaded before.
+    package var snapshot: ReceiptSnapshot {
+        state.withLock { ReceiptSnapshot(book: self, end: $0.validBytes, generation: $0.generation) }
+    }
+
     /// The receipt of a path below the inbox.
-    package subscript(path: String) -> Receipt? {
+    package subscript(path: String) -> Receipt? { receipt(of: path, in: nil) }
+
+    /// The receipt of a path, nil where it was written after the snapshot.
+    func receipt(of path: String, in snapshot: ReceiptSnapshot?) -> Receipt? {
         state.withLock { state in
             for offset in state.index.paths.offsets(of: RecordTable.key(of: path)) {
-                if let found = Self.receipt(at: offset, &state), found.path.utf8.elementsEqual(path.utf8) {
-                    return found.receipt
+                guard let found = Self.receipt(at: offset, &state), found.path.utf8.elementsEqual(path.utf8) else {
+                    continue
                 }
+                if let snapshot, snapshot.generation == state.generation, offset >= snapshot.end { return nil }
+                return found.receipt
             }
             return nil
         }
@@ -184,6 +196,7 @@ package final class ReceiptBook: Sendable {
                     || state.index.finished.count > 2 * Self.finishedKept
             else { return }
             try rewrite(&state)
+            state.generation += 1
             try load(&state)
         }
     }
@@ -231,6 +244,21 @@ package final class ReceiptBook: Sendable {
         try folder.rename(draft, to: name, in: folder)
         try folder.synchronize()
     }
+}
+
+/// What a source had delivered when a transfer began.
+///
+/// What another transfer of the source delivers meanwhile is not this one's to replace: two sends to one name at once
+/// end under two names.
+package struct ReceiptSnapshot: Sendable {
+    package let book: ReceiptBook
+    fileprivate let end: Int64
+    fileprivate let generation: Int
+
+    package subscript(path: String) -> Receipt? { book.receipt(of: path, in: self) }
+
+    /// A delivered file that held the chunk; whether it still does is to be checked.
+    func place(of digest: Digest) -> ReceiptBook.Place? { book.place(of: digest) }
 }
 
 /// A receipt that was read lately, with its chunks by digest where they are many.

@@ -160,6 +160,7 @@ package final class Staging: Sendable {
         scratch: Slab
     ) throws(StagingError) -> Refusal? {
         let readBack: Result<Digest?, CodecError>
+        if case .drop = target.role { return nil }
         do throws(SystemError) {
             guard let holder = try folders.handle(of: target.place.folder) else {
                 return Refusal(entry: target.entry, cause: .folderRefused)

@@ -55,7 +55,7 @@ package struct Delivery: Sendable {
             let folder = try openDestination(head.destination)
             var publication = Publication(index, from: staging, to: folder, book: recall?.book, names: names)
             try publication.plan(head)
-            return try complete(publication, head, recall?.book)
+            return try complete(publication, head, recall?.book.book)
         }
     }
 
@@ -90,7 +90,7 @@ package struct Delivery: Sendable {
                     interrupted.index,
                     from: interrupted.staging,
                     to: folder,
-                    book: book,
+                    book: book?.snapshot,
                     names: names
                 )
                 _ = try complete(publication, head, book)
@@ -182,7 +182,7 @@ package struct Delivery: Sendable {
             var refusal: ViewRefusal?
             if case .saveOnly(let reason) = verdict { refusal = reason }
             let plain = recall.map {
-                Recall(book: $0.book, donors: [], names: NamePlan(inbox: inbox.directory, destination: []))
+                Recall(book: $0.book.book, donors: [], names: NamePlan(inbox: inbox.directory, destination: []))
             }
             var committed = try await deliver(index, staging, as: head, recall: plain)
             committed.reason = refusal?.description
@@ -193,7 +193,7 @@ package struct Delivery: Sendable {
         let final = try await inTurn(of: head.source) {
             var publication = Publication(index, from: staging, to: folder, book: recall?.book, names: plan)
             try publication.publish()
-            if let book = recall?.book {
+            if let book = recall?.book.book {
                 let writer = try book.write()
                 try publication.writeReceipts(to: writer, book: book)
                 try writer.finish(nil)
