@@ -133,9 +133,12 @@ package actor Receiver {
             group.addTask { try await self.tick(link) }
             group.addTask {
                 // Also while the reader waits for something and does not read; else it comes to the end by itself.
-                try await link.control.waitUntilClosed()
+                try await link.control.waitUntilInputEnds()
                 try await Task.sleep(for: .seconds(1), clock: .suspending)
-                guard await self.isFinished else { throw TransferError.linkLost }
+                guard await self.isFinished else {
+                    await self.letGo(of: link)
+                    throw TransferError.linkLost
+                }
             }
             defer { group.cancelAll() }
             do {
@@ -240,6 +243,12 @@ package actor Receiver {
         isSuspended = true
         wake()
         return .suspended
+    }
+
+    /// Ends what waits for something to come on a link that is closed.
+    private func letGo(of closed: Link) {
+        if link === closed { link = nil }
+        wake()
     }
 
     private func join(_ connection: SocketConnection) -> Link? {

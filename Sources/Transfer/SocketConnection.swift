@@ -15,8 +15,11 @@ package final class SocketConnection: Sendable {
     /// A limited message goes in slices, and no other one between them.
     private let turn = Turn()
 
+    private let inputEnd: EventLoopFuture<Void>
+
     private init(channel: any Channel, gate: InboundGate) {
         self.channel = channel
+        inputEnd = gate.ended.futureResult
         self.gate = NIOLoopBound(gate, eventLoop: channel.eventLoop)
     }
 
@@ -121,12 +124,12 @@ package final class SocketConnection: Sendable {
         channel.close(promise: nil)
     }
 
-    /// Returns when the connection is closed by either side; what has arrived may still be received.
+    /// Returns when nothing more will arrive; what has arrived may still be received.
     ///
     /// Throws `CancellationError` where the task is cancelled before.
-    package func waitUntilClosed() async throws {
+    package func waitUntilInputEnds() async throws {
         let promise = channel.eventLoop.makePromise(of: Void.self)
-        channel.closeFuture.cascade(to: promise)
+        inputEnd.cascade(to: promise)
         try await withTaskCancellationHandler {
             try await promise.futureResult.get()
         } onCancel: {
@@ -163,13 +166,18 @@ private final class InboundGate: ChannelInboundHandler {
     private var isReading = false
     private var context: ChannelHandlerContext?
     private let loop: any EventLoop
+    let ended: EventLoopPromise<Void>
 
     init(loop: any EventLoop) {
         self.loop = loop
+        ended = loop.makePromise()
     }
 
     func handlerAdded(context: ChannelHandlerContext) { self.context = context }
-    func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+        end()
+    }
     func channelActive(context: ChannelHandlerContext) { readOn() }
 
     /// What arrived is handed out also when the channel is closed and gone.
@@ -220,6 +228,7 @@ private final class InboundGate: ChannelInboundHandler {
     }
 
     private func end() {
+        if !hasEnded { ended.succeed() }
         hasEnded = true
         waiting?.succeed(nil)
         waiting = nil

@@ -765,7 +765,7 @@ def _(lab):
     lab.check(wait_for(lab.answers, 5), "no answer within 5 s")
     lab.worker = lab.find_worker()
     # What is opened once, with the first transfer, comes on top.
-    lab.descriptors = lab.count_descriptors() + 3
+    lab.descriptors = lab.count_descriptors() + 4
     lab.check(not slow, "%d sessions did not end within 3 s: %s" % (len(slow), ", ".join(slow[:6])))
     if slow:
         wait_for(lambda: lab.count_descriptors() <= lab.descriptors, 48)
