@@ -2,13 +2,22 @@
 
 import Codecs
 import Descriptors
+private import Synchronization
 
 /// An open file of records, of which single ones are read again by their offset.
+///
+/// What was read last is kept: records are asked for much in the order in which they were written.
 final class RecordFile: Sendable {
     /// Bytes of the reads that are tried for one record, which does not say its length.
-    private static let reads = [4 << 10, 256 << 10, CheckedLog.batchLimit]
+    private static let reads = [64 << 10, 256 << 10, CheckedLog.batchLimit]
+
+    private struct Window {
+        var offset: Int64 = 0
+        var bytes: [UInt8] = []
+    }
 
     let descriptor: OwnedDescriptor
+    private let window = Mutex(Window())
 
     init(_ descriptor: consuming OwnedDescriptor) {
         self.descriptor = descriptor
@@ -19,16 +28,30 @@ final class RecordFile: Sendable {
         at offset: Int64,
         _ decode: (inout ByteReader) throws(FormatError) -> Value
     ) -> Value? {
+        let kept = window.withLock { $0 }
+        if offset >= kept.offset, offset < kept.offset + Int64(kept.bytes.count),
+            let value = Self.value(in: kept.bytes, from: Int(offset - kept.offset), decode)
+        {
+            return value
+        }
         for count in Self.reads {
             guard let bytes = try? bytes(count, at: offset) else { return nil }
-            let value: Value? = bytes.withSpan { span in
-                var reader = ByteReader(span)
-                do throws(FormatError) { return try decode(&reader) } catch { return nil }
-            }
-            if let value { return value }
+            if count == Self.reads[0] { window.withLock { $0 = Window(offset: offset, bytes: bytes) } }
+            if let value = Self.value(in: bytes, from: 0, decode) { return value }
             guard bytes.count == count else { return nil }
         }
         return nil
+    }
+
+    private static func value<Value>(
+        in bytes: [UInt8],
+        from start: Int,
+        _ decode: (inout ByteReader) throws(FormatError) -> Value
+    ) -> Value? {
+        bytes.withSpan { span in
+            var reader = ByteReader(span.extracting(start..<span.byteCount))
+            do throws(FormatError) { return try decode(&reader) } catch { return nil }
+        }
     }
 
     /// Up to `count` bytes, fewer at the end of the file.
@@ -43,6 +66,7 @@ final class RecordFile: Sendable {
 
     /// Writes at an offset.
     func write(_ bytes: [UInt8], at offset: Int64) throws(SystemError) {
+        window.withLock { $0 = Window() }
         try bytes.withSpan { (span: RawSpan) throws(SystemError) in try descriptor.writeAll(span, at: offset) }
     }
 }
