@@ -31,7 +31,13 @@ class Site:
         plain = {key: value for key, value in os.environ.items()
                  if not key.startswith(("RTUN", "XDG")) and key not in ("DISPLAY", "WAYLAND_DISPLAY")}
         plain["SWIFT_BACKTRACE"] = "enable=no"
-        self.laptop_environment = {**plain, "HOME": self.laptop, "RTUN_DIR": self.laptop}
+        # The disks of these tests are small: none of their space is kept free.
+        settings = os.path.join(self.laptop, "config")
+        os.makedirs(os.path.join(settings, "rtun"), exist_ok=True)
+        with open(os.path.join(settings, "rtun", "config.toml"), "w") as file:
+            file.write("[limits]\nfloor = 0\n")
+        self.laptop_environment = {
+            **plain, "HOME": self.laptop, "RTUN_DIR": self.laptop, "XDG_CONFIG_HOME": settings}
         self.server_environment = {**plain, "HOME": self.server, "RTUN_DIR": self.server}
         self.daemon = None
         self.make_world()
