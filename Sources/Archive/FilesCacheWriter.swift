@@ -9,12 +9,15 @@ package import Descriptors
 // Unchecked: the sender's emitting stage alone writes, and finishes it when that has ended.
 package final class FilesCacheWriter: @unchecked Sendable {
     private static let batchBytes = 64 << 10
+    /// After which a smaller batch is written, too: that much reading a kill costs.
+    private static let batchTime: Duration = .seconds(1)
 
     private let folder: Directory
     private let number: UInt64
     private var file: OwnedDescriptor?
     private var offset: Int64 = 0
     private var batch: [UInt8] = []
+    private var lastFlush = ProcessContext.monotonicNow
 
     /// Begins a log in the folder of a send; the file is made with the first batch.
     package init(in folder: Directory) {
@@ -23,7 +26,9 @@ package final class FilesCacheWriter: @unchecked Sendable {
     }
 
     /// True where `append` has enough to `flush`.
-    package var isFull: Bool { batch.count >= Self.batchBytes }
+    package var isFull: Bool {
+        batch.count >= Self.batchBytes || ProcessContext.monotonicNow - lastFlush >= Self.batchTime
+    }
 
     package func append(_ stretches: [UInt8]) {
         batch.append(contentsOf: stretches)
@@ -33,6 +38,7 @@ package final class FilesCacheWriter: @unchecked Sendable {
     ///
     /// Throws what the system says; the log is good up to the last batch then.
     package func flush() throws {
+        lastFlush = ProcessContext.monotonicNow
         guard !batch.isEmpty else { return }
         var bytes = file == nil ? FilesCache.log.header : []
         try FilesCache.log.encode(batch: batch, to: &bytes)
