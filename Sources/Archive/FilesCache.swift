@@ -63,13 +63,13 @@ package final class FilesCache: @unchecked Sendable {
 
 /// One log of a files cache, read once from its start.
 private final class FilesCacheLog {
-    private var cursor: CheckedLogCursor
+    private var log: LogReader
     private var stretches: ArraySlice<FileStretch> = []
     private var current: (key: FileKey, reading: FileReading)?
 
     init?(reading file: consuming OwnedDescriptor) {
-        guard let cursor = CheckedLogCursor(FilesCache.log, reading: file) else { return nil }
-        self.cursor = cursor
+        guard let log = try? LogReader(RecordFile(file), as: FilesCache.log) else { return nil }
+        self.log = log
         current = gather()
     }
 
@@ -101,8 +101,8 @@ private final class FilesCacheLog {
 
     private func peek() -> FileStretch? {
         while stretches.isEmpty {
-            guard let batch = cursor.next() else { return nil }
-            stretches = batch.withSpan { span in
+            guard let batch = try? log.next() else { return nil }
+            stretches = batch.records.withSpan { span in
                 var found: [FileStretch] = []
                 var reader = ByteReader(span)
                 while !reader.isAtEnd, let stretch = try? FileStretch(from: &reader) { found.append(stretch) }

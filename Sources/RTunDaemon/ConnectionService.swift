@@ -515,32 +515,6 @@ struct ConnectionService: Sendable {
     }
 }
 
-/// Says WELCOME and the answer to the first request in one piece, or the answer alone if WELCOME is out.
-private struct Answerer {
-    let connection: SocketConnection
-    let welcome: Welcome
-    private var isWelcomed = false
-
-    init(connection: SocketConnection, welcome: Welcome) {
-        self.connection = connection
-        self.welcome = welcome
-    }
-
-    mutating func welcomeAlone() async throws {
-        isWelcomed = true
-        try await connection.send(ByteBuffer(bytes: Greeting.answer([.welcome(welcome)])))
-    }
-
-    mutating func answer(_ message: Message) async throws {
-        if isWelcomed {
-            try await connection.send(message)
-        } else {
-            isWelcomed = true
-            try await connection.send(ByteBuffer(bytes: Greeting.answer([.welcome(welcome), message])))
-        }
-    }
-}
-
 extension Abort {
     /// The folder that receives is gone, or is none that may receive; which, the laptop's log says.
     static let unusableFolder = Abort(.inputOutput, "the laptop's folder for this host cannot be used")

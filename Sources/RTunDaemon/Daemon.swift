@@ -52,7 +52,7 @@ package struct Daemon: Sendable {
         ready: @escaping @Sendable () -> Void
     ) async throws {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        let workshop = try await Workshop(workers: configuration.isSingleThreaded ? 1 : nil)
+        let workshop = try await Workshop()
         let registry = TransferRegistry()
         let opener = Opener()
         let delivery = Delivery(inbox: inbox, opener: opener, shelf: ReceiptShelf(), workshop: workshop)

@@ -10,10 +10,6 @@ package struct DaemonConfiguration: Sendable {
     package var software: String
     /// The daemon process before this one has crashed.
     package var followsCrash = false
-    /// One thread for each pool: for tests that count system calls.
-    package var isSingleThreaded = false
-    /// Whether files that have arrived are told of by a notification.
-    package var announcesArrivals = true
 
     package init(socketPath: String, controlPath: String, inboxPath: String, logPath: String, software: String) {
         self.socketPath = socketPath

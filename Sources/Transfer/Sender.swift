@@ -47,7 +47,7 @@ package actor Sender {
         let bench: Workbench?
     }
 
-    private struct UnconfirmedRecords {
+    struct UnconfirmedRecords {
         /// Records of the transfer up to the end of the message.
         let end: UInt64
         let message: ByteBuffer
@@ -60,44 +60,44 @@ package actor Sender {
     /// Fetches that are worked at.
     private static let fetchers = 2
 
-    private let firstLink: SenderLink
-    private let relink: Relink?
+    let firstLink: SenderLink
+    let relink: Relink?
     private let workshop: Workshop
     private let compression: AdaptiveCompression
-    private let channels: Int
+    let channels: Int
     private let cache: FilesCacheWriter?
-    private let report: @Sendable (SourceProblem) -> Void
+    let report: @Sendable (SourceProblem) -> Void
     /// The daemon knows something of this source and says for every chunk whether it has it.
     private let awaitsAnswers: Bool
     private let works: BoundedQueue<Work>
     private let offers = BoundedQueue<Offered>(capacity: offeredDrafts)
     /// Buffers of frames that were written, to be filled again: memory is got from the system once.
-    private let spares = BoundedQueue<ByteBuffer>(capacity: TransferLimits.dataConnections)
+    let spares = BoundedQueue<ByteBuffer>(capacity: TransferLimits.dataConnections)
 
-    private var machine: SenderStateMachine
-    private var progressNow = SendProgress()
+    var machine: SenderStateMachine
+    var progressNow = SendProgress()
     private var waiting: [CheckedContinuation<Void, Never>] = []
-    private var failure: (any Error)?
+    var failure: (any Error)?
 
     /// Nil while it is broken.
-    private var link: SenderLink?
-    private var epoch = 0
+    var link: SenderLink?
+    var epoch = 0
     /// Frames ready for the connections of this epoch.
-    private var frames = BoundedQueue<ByteBuffer>(capacity: TransferLimits.readyFrames)
-    private var dataConnections: [SocketConnection] = []
-    private var writtenFrames: UInt64 = 0
+    var frames = BoundedQueue<ByteBuffer>(capacity: TransferLimits.readyFrames)
+    var dataConnections: [SocketConnection] = []
+    var writtenFrames: UInt64 = 0
     private var emittedFrames = 0
-    private var lastSpoken = NIODeadline.now()
+    var lastSpoken = NIODeadline.now()
     private var spokenRecords: UInt64 = 0
-    private var unconfirmed: [UnconfirmedRecords] = []
+    var unconfirmed: [UnconfirmedRecords] = []
 
     /// Planned frames whose chunks are not all sent or had.
     private var unresolved = 0
-    private var fetches: [ChunkFetch] = []
+    var fetches: [ChunkFetch] = []
     private var runningFetches = 0
     /// Entries to be taken back, and all that were.
     private var retractions: [LostFile] = []
-    private var retracted: Set<UInt32> = []
+    var retracted: Set<UInt32> = []
 
     /// `channels` is how many data connections are opened once more than one frame is under way.
     ///
@@ -349,212 +349,6 @@ package actor Sender {
         _ = await queue.put(message)
     }
 
-    // MARK: - Links
-
-    private nonisolated func serveLinks() async throws -> Committed {
-        var next = firstLink
-        while true {
-            do {
-                if let taken = next.opened.taken { next = try await resume(on: next, taken) }
-                return try await serve(next)
-            } catch {
-                next.control.close()
-                if let failure = await failure { throw failure }
-                guard let relink, (error as? TransferError)?.isInterruption == true else { throw error }
-                await breakLink()
-                next = try await relink(error)
-                guard next.opened.taken != nil else { throw TransferForgotten(link: next) }
-            }
-        }
-    }
-
-    /// Reads and writes on one link until everything is committed; throws when the link breaks.
-    private nonisolated func serve(_ link: SenderLink) async throws -> Committed {
-        let (epoch, frames) = await begin(link)
-        let heard = ReceivedCount()
-        return try await withThrowingTaskGroup(of: Committed?.self) { group in
-            group.addTask { try await self.readControl(link.stream, heard) }
-            group.addTask {
-                try await self.writeOnControl(link, frames, epoch)
-                return nil
-            }
-            for _ in 0..<channels {
-                group.addTask {
-                    try await self.writeOnDataConnection(link, frames, epoch)
-                    return nil
-                }
-            }
-            group.addTask {
-                try await self.tick(heard)
-                return nil
-            }
-            do {
-                while let result = try await group.next() {
-                    guard let committed = result else { continue }
-                    group.cancelAll()
-                    await breakLink()
-                    return committed
-                }
-                throw TransferError.linkLost
-            } catch {
-                group.cancelAll()
-                await tell(failure ?? error, on: link)
-                await breakLink()
-                throw error
-            }
-        }
-    }
-
-    /// Says why nothing more comes; a daemon that is gone, or has said so itself, is told nothing.
-    private nonisolated func tell(_ error: any Error, on link: SenderLink) async {
-        let told = (error as? FormatError).map(TransferError.malformed) ?? error as? TransferError
-        guard let abort = told?.abort else { return }
-        let timer = link.control.deadline(in: 2)
-        await link.pace.finish()
-        timer.cancel()
-        await link.control.close(after: .abort(abort))
-    }
-
-    /// Hears what the daemon has, gives it the records that it lacks, and has the lost chunks read again.
-    private func resume(on link: SenderLink, _ taken: Opened.Taken) async throws -> SenderLink {
-        var stream = link.stream
-        var present: [ClosedRange<UInt64>] = []
-        var answered: UInt64 = 0
-        while answered < taken.chunks {
-            guard let message = try await stream.nextMessage() else { throw TransferError.linkLost }
-            switch try message.decoded() {
-            case .have(let have):
-                guard have.answered > answered, have.ranges.first.map({ $0.lowerBound >= answered }) ?? true else {
-                    throw TransferError.malformed(FormatError("HAVE that does not go on"))
-                }
-                present.append(contentsOf: have.ranges)
-                answered = have.answered
-            case .abort(let abort): throw TransferError.peer(abort)
-            case .received, .heartbeat: break
-            default: throw TransferError.malformed(FormatError("the beginning of a new epoch"))
-            }
-        }
-        try confirm(taken.records)
-        let lost = machine.beginEpoch(
-            credit: min(link.opened.credit, TransferLimits.creditBytes),
-            answered: answered,
-            present: present
-        )
-        .filter { $0.chunk.origin.map { !retracted.contains($0.number) } ?? true }
-        guard lost.allSatisfy({ $0.chunk.origin != nil }) else { throw TransferError.sourceGone }
-        progressNow.durableBytes = machine.durable
-        fetches.append(contentsOf: ChunkFetch.fetches(of: lost))
-        for records in unconfirmed { try await link.pace.say(records.message, inWindow: false) }
-        return SenderLink(link, readOnFrom: stream)
-    }
-
-    private func begin(_ link: SenderLink) -> (epoch: Int, frames: BoundedQueue<ByteBuffer>) {
-        epoch += 1
-        self.link = link
-        frames = BoundedQueue(capacity: TransferLimits.readyFrames)
-        writtenFrames = 0
-        lastSpoken = .now()
-        wake()
-        return (epoch, frames)
-    }
-
-    /// Lets every task of the link end, each of which waits for one of these.
-    ///
-    /// What they were at is taken up on the next link.
-    private func breakLink() async {
-        guard let broken = link else { return }
-        link = nil
-        broken.control.close()
-        for connection in dataConnections { connection.close() }
-        dataConnections = []
-        wake()
-        await frames.finish(discarding: true)
-        await broken.pace.finish()
-    }
-
-    /// Frames travel on the control connection until a data connection is there.
-    private nonisolated func writeOnControl(
-        _ link: SenderLink,
-        _ frames: BoundedQueue<ByteBuffer>,
-        _ epoch: Int
-    ) async throws {
-        while let frame = await frames.take() {
-            try await write(frame, on: link.control, link.pace, epoch)
-            if await hasDataConnections { return }
-        }
-    }
-
-    private nonisolated func writeOnDataConnection(
-        _ link: SenderLink,
-        _ frames: BoundedQueue<ByteBuffer>,
-        _ epoch: Int
-    ) async throws {
-        guard await isWorthMoreConnections(epoch) else { return }
-        let connection: SocketConnection
-        do {
-            guard let opened = try await link.connect() else { return }
-            connection = opened
-        } catch {
-            // One connection less: the transfer can be completed on those that are there.
-            return
-        }
-        guard await join(connection, epoch) else { return }
-        while let frame = await frames.take() {
-            try await write(frame, on: connection, link.pace, epoch)
-        }
-        connection.close()
-    }
-
-    private nonisolated func write(
-        _ frame: consuming ByteBuffer,
-        on connection: SocketConnection,
-        _ pace: LinkPace,
-        _ epoch: Int
-    ) async throws {
-        let bytes = frame.readableBytes
-        try await pace.write(frame, on: connection)
-        await countFrame(wireBytes: bytes, epoch)
-        await spares.offer(frame)
-    }
-
-    private nonisolated func readControl(_ stream: MessageStream, _ heard: ReceivedCount) async throws -> Committed {
-        var stream = stream
-        stream.received = heard
-        while let message = try await stream.nextMessage() {
-            switch try message.decoded() {
-            case .durable(let ranges): try await markDurable(ranges)
-            case .received(let received): try await markReceived(received)
-            case .have(let have): try await markAnswered(have)
-            case .reject(let rejection):
-                report(SourceProblem(path: rejection.path, kind: .rejected(rejection.cause)))
-            case .committed(let committed):
-                try await checkCommitted()
-                return committed
-            case .abort(let abort): throw TransferError.peer(abort)
-            case .heartbeat: break
-            default: throw TransferError.malformed(FormatError("a message that a receiver does not send"))
-            }
-        }
-        throw TransferError.linkLost
-    }
-
-    private func tick(_ heard: ReceivedCount) async throws {
-        var lastBytes: UInt64 = 0
-        var lastHeard = NIODeadline.now()
-        while true {
-            try await Task.sleep(for: .seconds(1), clock: .suspending)
-            let now = NIODeadline.now()
-            if heard.bytes != lastBytes {
-                lastBytes = heard.bytes
-                lastHeard = now
-            }
-            if now - lastHeard >= .seconds(TransferLimits.idleSeconds) { throw TransferError.silence }
-            if now - lastSpoken >= .seconds(TransferLimits.heartbeatSeconds) {
-                await say(ByteBuffer(.heartbeat))
-            }
-        }
-    }
-
     // MARK: - State
 
     /// Waits until the condition holds; it is asked again after every change.
@@ -575,7 +369,7 @@ package actor Sender {
     }
 
     /// Writes on the link that is there; one that breaks is noticed by its reader.
-    private func say(_ message: ByteBuffer, inWindow: Bool = false) async {
+    func say(_ message: ByteBuffer, inWindow: Bool = false) async {
         guard let link else { return }
         lastSpoken = .now()
         progressNow.wireBytes += UInt64(message.readableBytes)
@@ -614,20 +408,20 @@ package actor Sender {
         }
     }
 
-    private func markDurable(_ ranges: [ClosedRange<UInt64>]) throws {
+    func markDurable(_ ranges: [ClosedRange<UInt64>]) throws {
         try machine.markDurable(ranges)
         progressNow.durableBytes = machine.durable
         wake()
     }
 
-    private func markReceived(_ received: Received) async throws {
+    func markReceived(_ received: Received) async throws {
         machine.markReceived(received)
         await link?.pace.take(received: received.bytes)
         try confirm(received.records)
     }
 
     /// Lets go of records that have arrived; the receiver takes a message as a whole.
-    private func confirm(_ records: UInt64) throws {
+    func confirm(_ records: UInt64) throws {
         guard records <= spokenRecords else {
             throw TransferError.malformed(FormatError("records that were never sent"))
         }
@@ -656,7 +450,7 @@ package actor Sender {
         return had
     }
 
-    private func markAnswered(_ have: Have) throws {
+    func markAnswered(_ have: Have) throws {
         guard awaitsAnswers else { throw TransferError.malformed(FormatError("HAVE where nothing is known")) }
         do throws(FormatError) { try machine.markAnswered(have) } catch { throw TransferError.malformed(error) }
         wake()
@@ -702,11 +496,11 @@ package actor Sender {
         return batches
     }
 
-    private func checkCommitted() throws {
+    func checkCommitted() throws {
         try machine.checkCommitted()
     }
 
-    private func countFrame(wireBytes: Int, _ epoch: Int) {
+    func countFrame(wireBytes: Int, _ epoch: Int) {
         progressNow.wireBytes += UInt64(wireBytes)
         lastSpoken = .now()
         guard epoch == self.epoch else { return }
@@ -715,16 +509,16 @@ package actor Sender {
     }
 
     /// Waits for the second frame: a send that fits one frame is over before another connection is open.
-    private func isWorthMoreConnections(_ epoch: Int) async -> Bool {
+    func isWorthMoreConnections(_ epoch: Int) async -> Bool {
         while emittedFrames < 2, failure == nil, link != nil, epoch == self.epoch, !progressNow.isCommitting {
             await withCheckedContinuation { waiting.append($0) }
         }
         return failure == nil && link != nil && epoch == self.epoch && emittedFrames >= 2
     }
 
-    private var hasDataConnections: Bool { !dataConnections.isEmpty }
+    var hasDataConnections: Bool { !dataConnections.isEmpty }
 
-    private func join(_ connection: SocketConnection, _ epoch: Int) -> Bool {
+    func join(_ connection: SocketConnection, _ epoch: Int) -> Bool {
         guard failure == nil, link != nil, epoch == self.epoch else {
             connection.close()
             return false
@@ -733,7 +527,7 @@ package actor Sender {
         return true
     }
 
-    private func wake() {
+    func wake() {
         let woken = waiting
         waiting = []
         for continuation in woken { continuation.resume() }
@@ -751,7 +545,7 @@ package actor Sender {
         return cause
     }
 
-    private func end() async {
+    func end() async {
         failure = failure ?? CancellationError()
         for connection in dataConnections { connection.close() }
         wake()

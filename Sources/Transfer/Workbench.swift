@@ -36,16 +36,16 @@ package struct Workshop: Sendable {
     package let benches: BoundedQueue<Workbench>
     package let benchCount: Int
 
-    /// Threads that make or write frames, unless told.
+    /// Threads that make or write frames.
     package static var workerCount: Int { min(max(ProcessContext.allowedProcessorCount, 2), 4) }
 
-    /// Starts the threads: unless told, at most four workers, at least two since they also wait for the disk.
+    /// Starts the threads: at most four workers, at least two since they also wait for the disk.
     ///
     /// With `RTUN_SINGLE_THREADED=1` one thread does everything, so that a test can fail the n-th call of a process
     /// (`strace` counts calls by thread).
-    package init(workers workerCount: Int? = nil) async throws {
+    package init() async throws {
         let isSingleThreaded = ProcessContext.environment("RTUN_SINGLE_THREADED") == "1"
-        let count = isSingleThreaded ? 1 : workerCount ?? Self.workerCount
+        let count = isSingleThreaded ? 1 : Self.workerCount
         workers = NIOThreadPool(numberOfThreads: count)
         workers.start()
         serial = isSingleThreaded ? workers : NIOThreadPool(numberOfThreads: 1)

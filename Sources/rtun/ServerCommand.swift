@@ -50,9 +50,6 @@ struct ServerCommand: AsyncParsableCommand {
     /// The process before this one has crashed.
     @Flag(help: .hidden) var afterCrash = false
 
-    /// One thread for each pool, so that the n-th system call is the same one every time (`CONTRIBUTING.md`, Tests).
-    @Flag(help: .hidden) var singleThreaded = false
-
     /// Descriptor that gets one byte when the daemon listens.
     @Option(help: .hidden) var readyDescriptor: Int32?
 
@@ -74,7 +71,6 @@ struct ServerCommand: AsyncParsableCommand {
                 logPath: try absolute(log ?? folder.path + "/rtun.log"),
                 software: RTun.software
             )
-            configuration.isSingleThreaded = singleThreaded
             _ = try UnixAddress(path: configuration.socketPath)
             _ = try UnixAddress(path: configuration.controlPath)
             let inbox = try Inbox(path: configuration.inboxPath)
@@ -255,7 +251,6 @@ struct ServerCommand: AsyncParsableCommand {
 
     private func arguments(_ configuration: DaemonConfiguration, _ inbox: Inbox) -> [String] {
         ["server", "--socket", configuration.socketPath, "--dir", inbox.path, "--log", configuration.logPath]
-            + (configuration.isSingleThreaded ? ["--single-threaded"] : [])
     }
 
     private func absolute(_ path: String) throws -> String {

@@ -62,11 +62,12 @@ class Laptop:
                 os.dup2(number, 3 + at)
 
         self.process = subprocess.Popen(
-            list(trace) + [self.binary, "server", "--worker", "--single-threaded", "--socket", self.path,
+            list(trace) + [self.binary, "server", "--worker", "--socket", self.path,
                      "--dir", self.inbox, "--log", os.path.join(self.base, "log")],
             preexec_fn=place, pass_fds=(3, 4, 5), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env=dict(os.environ, RTUN_DIR=os.path.join(self.base, "state"), SWIFT_BACKTRACE="enable=no"))
+            env=dict(os.environ, RTUN_DIR=os.path.join(self.base, "state"), RTUN_SINGLE_THREADED="1",
+                     SWIFT_BACKTRACE="enable=no"))
         theirs.close()
         self.link = mine
         mine.settimeout(30)
