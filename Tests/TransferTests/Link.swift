@@ -81,6 +81,25 @@ final class ReceivingEnd: Sendable {
         return failure
     }
 
+    /// Serves until the transfer ends, taking the next link whenever one breaks; `nextLink` may look at what is here.
+    func run(nextLink: @Sendable (Opened.Taken, Have) async throws -> Link) async -> (any Error)? {
+        var failure: (any Error)?
+        do {
+            var link = control
+            var beginning: Have?
+            while case .suspended = try await receiver.run(MessageStream(link.server), beginning: beginning) {
+                let (taken, have) = await receiver.beginEpoch()
+                link = try await nextLink(taken, have)
+                beginning = have
+            }
+            link.server.close()
+        } catch {
+            failure = error
+        }
+        await workshop.shutDown()
+        return failure
+    }
+
     /// What stands in the scratch folder.
     var names: [String] {
         ((try? FileManager.default.contentsOfDirectory(atPath: scratch.path)) ?? []).sorted()
@@ -182,7 +201,8 @@ final class SendingEnd: Sendable {
         compression: Compression = .stored,
         credit: UInt64 = TransferLimits.creditBytes,
         channels: Int = 0,
-        connect: @escaping @Sendable () async throws -> SocketConnection? = { nil }
+        connect: @escaping @Sendable () async throws -> SocketConnection? = { nil },
+        relink: Sender.Relink? = nil
     ) async throws {
         self.link = link
         let reports = reports
@@ -190,7 +210,7 @@ final class SendingEnd: Sendable {
         let opened = Opened(epoch: 1, credit: credit, channels: UInt64(channels))
         sender = Sender(
             link: SenderLink(stream: MessageStream(link.client), opened: opened, connect: connect),
-            relink: nil,
+            relink: relink,
             awaitsAnswers: false,
             workshop: workshop,
             compression: AdaptiveCompression(
