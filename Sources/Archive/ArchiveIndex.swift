@@ -425,6 +425,12 @@ package struct Offer: Sendable {
     package let size: Int64?
     package let isLast: Bool
     package let firstOrdinal: UInt64
+
+    /// The file is the one chunk that is offered.
+    var isSingleChunk: Bool {
+        guard isLast, offset == 0, items.count == 1, case .chunk = items[0] else { return false }
+        return true
+    }
 }
 
 /// Where a file stands in staging, and what it shall look like there.

@@ -23,6 +23,8 @@ struct PublicationPlanner {
     private let folders: FolderHandles
     /// Of merged folders whose name is not that of their entry.
     private var finalNames: [Int: String] = [:]
+    /// What the paths of one folder begin with, which neighbours share; no entry at first.
+    private var lastFolder = (entry: -2, prefix: "")
     /// Folders that will move with all that is in them.
     private var movesWhole: [Bool]
     /// Inodes of kept files that have got a further name just now, which moves their change time.
@@ -140,14 +142,18 @@ struct PublicationPlanner {
     }
 
     /// Path below the inbox of an entry in a folder that is being merged; only then there are receipts to find.
-    private func path(of entry: Int, as name: String) -> String {
-        var parts = [name]
-        var cursor = Int(index.entries[entry].parent)
-        while cursor >= 0 {
-            parts.append(finalNames[cursor] ?? index.entries[cursor].name.text)
-            cursor = Int(index.entries[cursor].parent)
+    private mutating func path(of entry: Int, as name: String) -> String {
+        let parent = Int(index.entries[entry].parent)
+        if parent != lastFolder.entry {
+            var prefix = ""
+            var cursor = parent
+            while cursor >= 0 {
+                prefix = (finalNames[cursor] ?? index.entries[cursor].name.text) + "/" + prefix
+                cursor = Int(index.entries[cursor].parent)
+            }
+            lastFolder = (parent, names.prefix + prefix)
         }
-        return names.prefix + parts.reversed().joined(separator: "/")
+        return lastFolder.prefix + name
     }
 
     /// True where the user has the same bytes under the name, or under a number before the one chosen.

@@ -44,6 +44,8 @@ package struct Recall: Sendable {
     private var agreements: [Int: Agreement] = [:]
     /// Held folders of delivered files by path; let go when there are many.
     private var folders: [String: Directory] = [:]
+    /// The one that was asked for last: neighbours share it.
+    private var lastFolder: (path: String, folder: Directory)?
 
     package init(book: ReceiptBook, donors: [Donor], names: NamePlan) {
         self.book = book.snapshot
@@ -81,7 +83,8 @@ package struct Recall: Sendable {
                         found.receipt.identity.modified == offer.place.modified.clamped
                     {
                         agreements[offer.entry] = nil
-                        try staging.discard(offer.place)
+                        // A single chunk has nothing in staging before its frame comes.
+                        if !offer.isSingleChunk { try staging.discard(offer.place) }
                         answer.add(allOf: offer)
                         answer.kept.append(offer.entry)
                         continue
@@ -198,7 +201,6 @@ package struct Recall: Sendable {
         let file = adopted[offer.entry]
         var ordinal = offer.firstOrdinal
         var offset = offer.offset
-        let isWhole = offer.isLast && offer.offset == 0 && offer.items.count == 1
         for item in offer.items {
             if case .chunk(let length, let digest) = item {
                 let target = ChunkTarget(
@@ -206,7 +208,7 @@ package struct Recall: Sendable {
                     place: offer.place,
                     length: length,
                     digest: digest,
-                    role: isWhole && file == nil ? .wholeFile : .part(offset: offset)
+                    role: offer.isSingleChunk && file == nil ? .wholeFile : .part(offset: offset)
                 )
                 var isHad = false
                 if file?.chunks[offset] == Journal.Chunk(length: length, digest: digest) {
@@ -271,10 +273,15 @@ package struct Recall: Sendable {
 
     /// The folder that holds a delivered path, walked from the inbox without following links.
     private mutating func folder(of path: String) throws(SystemError) -> (Directory, String)? {
-        guard let slash = path.lastIndex(of: "/") else { return (names.inbox, path) }
+        // By bytes: looking for a character costs as much as the calls to the kernel.
+        guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return (names.inbox, path) }
+        let name = String(path[path.utf8.index(after: slash)...])
+        if let last = lastFolder, last.path.utf8.elementsEqual(path.utf8[..<slash]) { return (last.folder, name) }
         let parent = String(path[..<slash])
-        let name = String(path[path.index(after: slash)...])
-        if let held = folders[parent] { return (held, name) }
+        if let held = folders[parent] {
+            lastFolder = (parent, held)
+            return (held, name)
+        }
         var folder = names.inbox
         for part in parent.split(separator: "/") {
             guard try folder.statusIfPresent(String(part))?.kind == .directory else { return nil }
@@ -282,6 +289,7 @@ package struct Recall: Sendable {
         }
         if folders.count >= 128 { folders = [:] }
         folders[parent] = folder
+        lastFolder = (parent, folder)
         return (folder, name)
     }
 }

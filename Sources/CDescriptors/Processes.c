@@ -271,6 +271,12 @@ int64_t descriptors_monotonic_nanoseconds(void) {
 #endif
 }
 
+int64_t descriptors_thread_nanoseconds(void) {
+    struct timespec used = {0, 0};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used); /* cannot fail for this clock */
+    return (int64_t)used.tv_sec * 1000000000 + used.tv_nsec;
+}
+
 int descriptors_allowed_processors(void) {
 #if !defined(__APPLE__)
     /* The kernel refuses a mask shorter than its own with EINVAL. */

@@ -50,6 +50,9 @@ extension ProcessContext {
     /// A clock that never jumps and stops while the machine sleeps, for timeouts; its origin means nothing.
     package static var monotonicNow: Duration { .nanoseconds(descriptors_monotonic_nanoseconds()) }
 
+    /// Time for which the calling thread had a core (`CLOCK_THREAD_CPUTIME_ID`).
+    package static var threadTime: Duration { .nanoseconds(descriptors_thread_nanoseconds()) }
+
     /// Whether a descriptor is a terminal.
     package static func isTerminal(_ descriptor: Int32) -> Bool {
         isatty(descriptor) == 1

@@ -14,6 +14,8 @@ package final class AdaptiveCompression: Sendable {
         package var packedBytes = 0
         package var seconds = Duration.zero
         package var compressing = Duration.zero
+        /// The part of `compressing` in which the worker had a core.
+        package var computing = Duration.zero
 
         package init() {}
     }
@@ -60,6 +62,7 @@ package final class AdaptiveCompression: Sendable {
             state.done.packedBytes += work.packedBytes
             state.done.seconds += work.seconds
             state.done.compressing += work.compressing
+            state.done.computing += work.computing
         }
     }
 
@@ -80,6 +83,7 @@ package final class AdaptiveCompression: Sendable {
                     packedBytes: state.done.packedBytes,
                     workSeconds: state.done.seconds / .seconds(1),
                     compressSeconds: state.done.compressing / .seconds(1),
+                    computeSeconds: state.done.computing / .seconds(1),
                     receivedBytes: received >= state.received ? received - state.received : 0
                 )
             )

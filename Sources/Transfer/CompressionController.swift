@@ -16,6 +16,8 @@ package struct CompressionSample: Sendable, Equatable {
     package var workSeconds: Double
     /// The part of `workSeconds` in which bytes were compressed.
     package var compressSeconds: Double
+    /// The part of `compressSeconds` in which the worker had a core.
+    package var computeSeconds: Double
     /// Bytes that the receiver has read in the interval, on all connections.
     package var receivedBytes: UInt64
 
@@ -26,6 +28,7 @@ package struct CompressionSample: Sendable, Equatable {
         packedBytes: Int = 0,
         workSeconds: Double = 0,
         compressSeconds: Double = 0,
+        computeSeconds: Double? = nil,
         receivedBytes: UInt64 = 0
     ) {
         self.seconds = seconds
@@ -34,6 +37,7 @@ package struct CompressionSample: Sendable, Equatable {
         self.packedBytes = packedBytes
         self.workSeconds = workSeconds
         self.compressSeconds = compressSeconds
+        self.computeSeconds = computeSeconds ?? compressSeconds
         self.receivedBytes = receivedBytes
     }
 }
@@ -48,12 +52,19 @@ package struct CompressionSample: Sendable, Equatable {
 /// not in use is foretold from the ladder's table, scaled by what the step in use was measured to cost.
 ///
 /// Where both ends or the tunnel's cipher share the cores with the workers, a margin says little: cores that compress
-/// are taken from those who receive. So a step whose effect is not certain is a **trial**: it stays only if no fewer raw
-/// bytes arrive with it, and after a failed trial the next one comes later, each time twice as late. Of two steps that
-/// do equally well the cheaper one stays.
+/// are taken from those who receive. That is seen by the workers themselves: they wait for a core. While the cores are
+/// **crowded** so, steps that the line does not surely need are taken back, down to the one that transfers begin with.
+///
+/// Any other step whose effect is not certain is a **trial**: it stays only if no fewer raw bytes arrive with it, and
+/// after a failed trial the next one comes later, each time twice as late. Of two steps that do equally well the cheaper
+/// one stays.
 package struct CompressionController: Sendable {
     /// Asked so often.
     package static let interval = Duration.milliseconds(250)
+    /// Cores are crowded where a worker takes so many times as long as it computes.
+    private static let crowdedFrom = 1.15
+    /// Margins that say even then that the line decides: below the first a step is taken back, from the second on taken.
+    private static let crowdedMargins = 3.0...4.0
 
     private let ladder: CompressionLadder
     private let workers: Int
@@ -72,6 +83,8 @@ package struct CompressionController: Sendable {
     private var triedShare: Double?
     /// Bytes that the receiver reads in a second.
     private var wireRate: Double?
+    /// Seconds by the clock for a second that a worker had a core.
+    private var crowding: Double?
     private var trial: Trial?
     private var upwards = Patience()
     private var downwards = Patience()
@@ -134,7 +147,9 @@ package struct CompressionController: Sendable {
             return
         }
         let here = margin(of: index, rate)
-        if here < 1.05, index > 0, downwards.allows(tick, rate / size(of: index)) {
+        if isCrowded, here < Self.crowdedMargins.lowerBound, index > ladder.start {
+            move(to: index - 1)
+        } else if here < 1.05, index > 0, downwards.allows(tick, rate / size(of: index)) {
             if feed(of: index - 1) > 1.3 * feed(of: index) { move(to: index - 1) } else { begin(to: index - 1, rate) }
         } else if upwards.allows(tick, rate / size(of: index)), isWorthATrial(index + 1, rate) {
             if margin(of: index + 1, rate) >= 2 { move(to: index + 1) } else { begin(to: index + 1, rate) }
@@ -146,9 +161,13 @@ package struct CompressionController: Sendable {
     /// True for a step that the workers can feed, or that promises more raw bytes a second though they limit it.
     private func isWorthATrial(_ step: Int, _ rate: Double) -> Bool {
         guard step < ladder.steps.count, benchesThatFit(step) > 0 else { return false }
+        if isCrowded, step > ladder.start { return margin(of: step, rate) >= Self.crowdedMargins.upperBound }
         return margin(of: step, rate) >= 1.15
             || min(feed(of: step), rate / size(of: step)) >= 1.1 * rate / size(of: index)
     }
+
+    /// Workers wait for cores: what they compress in vain, somebody else lacks.
+    private var isCrowded: Bool { crowding.map { $0 > Self.crowdedFrom } ?? false }
 
     private mutating func begin(to step: Int, _ rate: Double) {
         // Frames made before are still on their way: the first intervals of a trial do not count.
@@ -199,6 +218,9 @@ package struct CompressionController: Sendable {
         guard step.cost > 0, sample.triedBytes > 0 else { return }
         let tried = Double(sample.triedBytes)
         Self.smooth(&costScale, towards: sample.compressSeconds / tried / step.cost)
+        if sample.computeSeconds > 0 {
+            Self.smooth(&crowding, towards: sample.compressSeconds / sample.computeSeconds)
+        }
         Self.smooth(&sizeScale, towards: Double(sample.packedBytes) / tried / step.size)
     }
 

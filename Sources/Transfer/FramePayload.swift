@@ -20,7 +20,7 @@ struct FramePayload: Sendable {
         let raw = 0..<rawBytes
         let setting = compression.current
         var work = AdaptiveCompression.Work()
-        let start = ProcessContext.monotonicNow
+        let start = (clock: ProcessContext.monotonicNow, core: ProcessContext.threadTime)
         let isTried =
             compression.codec != .stored && bench.slab.withBytes(raw) { CompressibilityProbe.isWorthCompressing($0) }
         var packedBytes: Int?
@@ -32,7 +32,8 @@ struct FramePayload: Sendable {
                 }
             }
         }
-        work.compressing = ProcessContext.monotonicNow - start
+        work.compressing = ProcessContext.monotonicNow - start.clock
+        work.computing = ProcessContext.threadTime - start.core
         work.seconds = work.compressing
         work.triedBytes = isTried ? rawBytes : 0
         work.packedBytes = isTried ? packedBytes ?? rawBytes : 0

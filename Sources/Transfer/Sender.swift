@@ -53,8 +53,8 @@ package actor Sender {
         let message: ByteBuffer
     }
 
-    /// Drafts that may wait for answers.
-    private static let offeredDrafts = 8
+    /// Drafts that may wait for answers: of small unchanged files, so many that no round trip of the link is felt.
+    private static let offeredDrafts = 64
     /// Fetches that may wait for a bench.
     private static let waitingFetches = 8
     /// Fetches that are worked at.
@@ -253,7 +253,8 @@ package actor Sender {
             } else {
                 let message = bench.takeOutput()
                 _ = await workshop.benches.put(bench)
-                if let payload = draft.payload { try await send(payload, message, chunks) }
+                // Moved, not copied: with a second reference to it the header would be written into a copy of the frame.
+                if let payload = draft.payload { try await send(payload, consume message, chunks) }
                 await noteResolved()
             }
         }
@@ -343,10 +344,9 @@ package actor Sender {
         _ chunks: [ChunkFetch.Wanted]
     ) async throws {
         let (number, queue) = try await nextFrame(of: chunks)
-        var message = frame
-        payload.fillHeader(of: &message, number: number, runs: chunks.runs)
+        payload.fillHeader(of: &frame, number: number, runs: chunks.runs)
         // Where the link broke meanwhile the frame is among those that are sent again.
-        _ = await queue.put(message)
+        _ = await queue.put(frame)
     }
 
     // MARK: - State

@@ -22,13 +22,15 @@ private struct SimulatedSend {
     var compressible = 1.0
     var controller: CompressionController
     private var noise = SystemNoise()
+    /// How far what arrives is off its mean from interval to interval.
+    var restlessness = 0.05
 
     /// Relative disturbance of what is measured, from a fixed sequence.
     private struct SystemNoise {
         private var state: UInt64 = 0x9E37_79B9_7F4A_7C15
-        mutating func factor() -> Double {
+        mutating func factor(_ spread: Double = 0.05) -> Double {
             state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-            return 0.95 + 0.1 * Double(state >> 33) / Double(1 << 31)
+            return 1 - spread + 2 * spread * Double(state >> 33) / Double(1 << 31)
         }
     }
 
@@ -66,7 +68,8 @@ private struct SimulatedSend {
                     packedBytes: Int(raw * compressible * min(1, step.size * bulk)),
                     workSeconds: raw * (packing + compressible * slowness * step.cost) * 1e-9 * wait * noise.factor(),
                     compressSeconds: raw * compressible * slowness * step.cost * 1e-9 * wait * noise.factor(),
-                    receivedBytes: UInt64(raw * size(step) * noise.factor())
+                    computeSeconds: raw * compressible * slowness * step.cost * 1e-9 * noise.factor(),
+                    receivedBytes: UInt64(raw * size(step) * noise.factor(restlessness))
                 )
             )
         }
@@ -131,6 +134,17 @@ struct CompressionControllerTests {
         let mean = send.meanRate(over: 30)
         #expect(mean > 0.95 * send.rate(.stored))
         #expect(mean > 0.93 * send.bestRate)
+    }
+
+    @Test func `on crowded cores no luck of a trial lets it compress harder`() {
+        var send = SimulatedSend()
+        send.shared = (raw: 8, wire: 8)
+        send.restlessness = 0.4
+        send.run(seconds: 4)
+        for _ in 0..<240 {
+            send.run(seconds: 0.25)
+            #expect(step(of: send.controller) <= 2)
+        }
     }
 
     @Test func `it follows a link that changes`() {

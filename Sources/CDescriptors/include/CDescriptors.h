@@ -184,6 +184,9 @@ int descriptors_terminal_width(int descriptor);
 /** Nanoseconds of a clock that never jumps and stops while the machine sleeps. */
 int64_t descriptors_monotonic_nanoseconds(void);
 
+/** Nanoseconds for which the calling thread had a core. */
+int64_t descriptors_thread_nanoseconds(void);
+
 /** Processors on which this process may run, at least 1. */
 int descriptors_allowed_processors(void);
 
