@@ -111,6 +111,11 @@ struct SSHArguments: Equatable {
         }
     }
 
+    /// The user has said which cipher to use (`-c`, `-o Ciphers=…`).
+    var choosesCiphers: Bool {
+        options.contains { $0.letter == "c" || $0.letter == "o" && Self.setting($0.value ?? "").0 == "ciphers" }
+    }
+
     /// The words of the options whose letters are not among `left`.
     func words(without left: String) -> [String] {
         options.filter { !left.contains($0.letter) }.flatMap { $0.words }

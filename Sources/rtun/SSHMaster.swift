@@ -50,7 +50,9 @@ final class SSHMaster: Sendable {
             "-o", "ControlPersist=\(lives.setting)", "-o", "ClearAllForwardings=yes", "-o", "RemoteCommand=none",
         ]
         // Behind the user's own, which win.
-        let defaults = ["-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=3"]
+        let defaults =
+            ["-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=3"]
+            + (try await CipherOrder.options(program, arguments))
         let status = try await program.run(
             options + arguments.words(without: "DLMNRSTWfnst") + defaults
                 + ["-M", "-N", "-n", "-f", "-S", path.replacing("%", with: "%%"), "--", arguments.destination],
