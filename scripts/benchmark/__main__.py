@@ -107,6 +107,8 @@ def measure_parts(options, parts, root, results):
         lambda part, table=None, **numbers: results.keep(part, dict(circumstances), table, **numbers))
     used = versions(rig.binary)
     try:
+        if "again" in parts:
+            bench.copy_tree()
         for part in parts:
             circumstances.update(
                 date=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),

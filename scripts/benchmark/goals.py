@@ -11,15 +11,15 @@ def values(table, contender, key="seconds"):
     return [each[contender][key] for each in table["rounds"] if key in each.get(contender, {})]
 
 
-def ratios(table, peer, key="seconds"):
+def ratios(table, peer, key="seconds", ours="rtun"):
     """rtun's number over the peer's, in each round that has both."""
-    return [each["rtun"][key] / each[peer][key] for each in table["rounds"]
-            if each.get("rtun", {}).get(key) and each.get(peer, {}).get(key)]
+    return [each[ours][key] / each[peer][key] for each in table["rounds"]
+            if each.get(ours, {}).get(key) and each.get(peer, {}).get(key)]
 
 
-def against_fastest(table, peers):
+def against_fastest(table, peers, ours="rtun"):
     """The largest of the median ratios, and whose it is."""
-    found = [(median(ratios(table, peer)), peer) for peer in peers if ratios(table, peer)]
+    found = [(median(ratios(table, peer, ours=ours)), peer) for peer in peers if ratios(table, peer, ours=ours)]
     return max(found) if found else None
 
 
@@ -41,8 +41,8 @@ class Row:
         self.work, self.goal, self.measured, self.met = work, goal, measured, met
 
 
-def ratio_row(work, goal, table, peers, labels):
-    found = against_fastest(table, peers) if table else None
+def ratio_row(work, goal, table, peers, labels, ours="rtun"):
+    found = against_fastest(table, peers, ours) if table else None
     text = f"≤ {goal:.2f} × the fastest peer" if len(peers) > 1 else f"≤ {goal:.2f} × {labels[peers[0]]}"
     if found is None:
         return Row(work, text)
@@ -57,6 +57,9 @@ def rows(results, labels):
         for place in ("memory", "disk"):
             table = find(results, "local", name, place)
             found.append(ratio_row(f"{work}, {place}", goal, table, NETWORK_PEERS, labels))
+            if table and values(table, "rtun-quick"):
+                found.append(ratio_row(f"{work}, {place}, tunnel of `rtun ssh`", goal, table, NETWORK_PEERS, labels,
+                                       "rtun-quick"))
     slow = find(results, "slow", "tree")
     found.append(ratio_row("tree at 100 Mbit/s, 50 ms", 0.85, slow, ["rsync-z1", "rsync-z3", "tar-zstd1"], labels))
     found.append(ratio_row("tree at 100 Mbit/s, 50 ms", 1.0, slow, ["tar-zstd9"], labels))

@@ -28,6 +28,7 @@ class Bench:
         self.size = data.SIZES[options.size]
         self.failures, self.failed = [], []
         self.retires, self.retired = False, os.path.join(folders["disk"], "old")
+        self.copied = None
 
     def table(self, workload, place, contenders, limit=900):
         """Rounds of one workload: everyone once in each, in an order that moves on by one from round to round."""
@@ -58,7 +59,8 @@ class Bench:
         """One run from a clean start; what arrived is compared and removed, neither of which is timed."""
         rig = self.rig
         destination = os.path.join(self.folders[place], "dst")
-        if contender == "rtun":
+        is_rtun = contender.startswith("rtun")
+        if is_rtun:
             rig.start_daemon(destination)
         else:
             empty_folder(destination)
@@ -67,7 +69,7 @@ class Bench:
             result, arrived = rig.run(contender, source, destination, limit)
             compare(source, arrived, rig.memory, rig.plain)
         finally:
-            if contender == "rtun":
+            if is_rtun:
                 rig.stop_daemon()
             self.retire(destination)
         return result
@@ -102,13 +104,13 @@ class Bench:
     def local(self):
         """Over a real ssh on this machine, in memory and on disk."""
         rig = self.rig
-        rig.start_tunnel()
+        rig.start_tunnel(with_quick=True)
         login = self.login()
         for name in self.options.only or ["tree", "text", "packed"]:
             for place in self.options.places:
                 workload = self.workloads.get(name, place)
                 say(f"local: {name} ({workload['files']} files, {workload['bytes'] >> 20} MiB), {place}")
-                self.keep("local", self.table(workload, place, ["rtun"] + PEERS + ["cp"]), login=login)
+                self.keep("local", self.table(workload, place, ["rtun", "rtun-quick"] + PEERS + ["cp"]), login=login)
                 if place == "disk":
                     self.workloads.drop(name, place)
         sample = data.in_child(data.make_tree, empty_folder(os.path.join(rig.memory, "sample")),
@@ -227,19 +229,35 @@ class Bench:
             self.keep("scale", {"workload": data.describe(workload), "place": "memory", "rounds": rounds})
         data.remove(folder)
 
+    def copy_tree(self):
+        """A copy of the tree to be changed; made before other parts, so that it need not be waited for."""
+        source = dict(self.workloads.get("tree", "memory"))
+        folder = empty_folder(os.path.join(self.folders["memory"], "again"))
+        subprocess.run(["cp", "-a", source["path"], os.path.join(folder, "tree")], check=True, timeout=900)
+        self.copied = source, folder, time.time()
+
+    def old_tree(self):
+        """The copy, with times that have settled: rtun reads files again whose times are under ten minutes old, since
+        a file system's clock does not tell two writes in one of its ticks apart."""
+        if self.copied is None:
+            self.copy_tree()
+        source, folder, made = self.copied
+        rest = made + 605 - time.time()
+        if rest > 0:
+            say(f"again: waiting {rest:.0f} s, until the files are ten minutes old")
+            time.sleep(rest)
+        return source, folder
+
     def again(self):
         """The same tree once more, after one per cent of its files has changed."""
         rig = self.rig
+        source, folder = self.old_tree()
+        path = os.path.join(folder, "tree")
         rig.start_tunnel()
-        source = dict(self.workloads.get("tree", "memory"))
-        folder = os.path.join(self.folders["memory"], "again")
         inbox, mirror = (os.path.join(self.folders["memory"], name) for name in ("dst", "mirror"))
         rounds = []
         say("again: 1 % of the files changed")
         for number in range(self.rounds):
-            empty_folder(folder)
-            path = os.path.join(folder, "tree")
-            subprocess.run(["cp", "-a", source["path"], path], check=True, timeout=900)
             rig.start_daemon(inbox)
             empty_folder(mirror)
             first, _ = rig.run("rtun", path, inbox)

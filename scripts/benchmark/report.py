@@ -36,6 +36,10 @@ How it is measured:
   `sync -f` on what it wrote has returned; none of them reads back.
 - rtun starts from nothing in each round: new state folders on both sides, a new daemon. Its tunnel stands, as in real
   life; each peer makes an ssh connection of its own, and what that takes is given with each table.
+- "Tunnel as by rtun ssh" is the same send through an `ssh -R` with the cipher that `rtun ssh` offers first where the
+  processor computes AES (aes128-gcm). Every other row uses the ciphers that ssh takes by itself.
+- For "the same tree again" everything but the 1 % is at least ten minutes old, as real results are: rtun reads younger
+  files again.
 - What arrived is compared with `diff -r` each time, which is not timed. A run that failed is not counted, but listed.
 - CPU seconds are those of all processes involved: programs on both ends, `ssh` and `sshd`. Bytes over the wire are
   rtun's own count of what it put into the tunnel or, through the relay, what crossed the link for everyone.

@@ -16,6 +16,8 @@ import measure
 from measure import Failure
 
 HOST = "rtun-loop"
+# What `rtun ssh` offers first where the processor computes AES.
+QUICK_CIPHER = "aes128-gcm@openssh.com"
 UNITS = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
 
 
@@ -68,7 +70,7 @@ class Rig:
         self.server = os.path.join(self.memory, "s")
         self.socket = os.path.join(self.laptop, "r", "rtun.sock")
         self.opened = os.path.join(self.memory, "opened")
-        self.daemon = self.tunnel = self.link = None
+        self.daemon = self.tunnel = self.quick_tunnel = self.link = None
         self.tunnel_number = 0
         clean = {key: value for key, value in os.environ.items()
                  if not key.startswith(("RTUN", "XDG", "BENCH")) and key not in ("DISPLAY", "WAYLAND_DISPLAY")}
@@ -143,12 +145,16 @@ class Rig:
     def ssh(self):
         return ["ssh", "-F", self.link.configuration if self.link else self.configuration]
 
-    def start_tunnel(self, link=None):
+    def start_tunnel(self, link=None, with_quick=False):
+        """A plain `ssh -R`; `with_quick` also one with the cipher that `rtun ssh` offers first."""
         self.stop_tunnel()
         self.link = link
         self.tunnel_number += 1
         self.remote = os.path.join(self.memory, f"remote{self.tunnel_number}.sock")
-        self.tunnel = self.start_ssh()
+        self.tunnel = self.start_ssh(self.remote)
+        if with_quick:
+            self.quick_remote = os.path.join(self.memory, f"quick{self.tunnel_number}.sock")
+            self.quick_tunnel = self.start_ssh(self.quick_remote, ["-c", QUICK_CIPHER])
 
     def break_tunnel(self):
         """Kills ssh, as a lost laptop does; the link and the socket's file stay."""
@@ -159,22 +165,23 @@ class Rig:
         """The same tunnel anew, at the same place."""
         if os.path.exists(self.remote):
             os.remove(self.remote)
-        self.tunnel = self.start_ssh()
+        self.tunnel = self.start_ssh(self.remote)
 
-    def start_ssh(self):
+    def start_ssh(self, remote, options=()):
         tunnel = subprocess.Popen(
-            self.ssh() + ["-N", "-o", "ExitOnForwardFailure=yes", "-R", f"{self.remote}:{self.socket}", HOST],
+            [*self.ssh(), *options, "-N", "-o", "ExitOnForwardFailure=yes", "-R", f"{remote}:{self.socket}", HOST],
             env=self.plain, stdin=subprocess.DEVNULL, start_new_session=True)
-        wait_for(30, "ssh -R", lambda: os.path.exists(self.remote) or tunnel.poll() is not None)
+        wait_for(30, "ssh -R", lambda: os.path.exists(remote) or tunnel.poll() is not None)
         if tunnel.poll() is not None:
             raise Failure("ssh -R ended")
         return tunnel
 
     def stop_tunnel(self):
-        if self.tunnel is not None:
-            self.tunnel.terminate()
-            self.tunnel.wait(15)
-            self.tunnel = None
+        for tunnel in (self.tunnel, self.quick_tunnel):
+            if tunnel is not None:
+                tunnel.terminate()
+                tunnel.wait(15)
+        self.tunnel = self.quick_tunnel = None
         if self.link is not None:
             self.link.stop()
             self.link = None
@@ -188,15 +195,15 @@ class Rig:
     def cpu(self):
         """CPU seconds so far: of the daemon, and of ssh and sshd with all that they carry."""
         daemon = measure.family_cpu(self.daemon.pid) if self.daemon else 0
-        tunnel = measure.family_cpu(self.tunnel.pid) if self.tunnel else 0
-        return daemon, tunnel + measure.family_cpu(self.sshd)
+        tunnels = sum(measure.family_cpu(each.pid) for each in (self.tunnel, self.quick_tunnel) if each)
+        return daemon, tunnels + measure.family_cpu(self.sshd)
 
     def run(self, contender, source, destination, limit=900):
         """Sends `source`; returns what it took, and where the result is."""
-        is_rtun = contender == "rtun"
+        is_rtun = contender.startswith("rtun")
         if is_rtun:
             arguments = [self.binary, "send", "-r", source] if os.path.isdir(source) else [self.binary, "send", source]
-            environment = {**self.on_server, "RTUN_SOCK": self.remote}
+            environment = {**self.on_server, "RTUN_SOCK": self.quick_remote if contender == "rtun-quick" else self.remote}
         else:
             command = peer_command(contender, shlex.join(self.ssh()), source, destination)
             arguments = ["bash", "-c", "set -o pipefail; " + command + " && sync -f " + shlex.quote(destination)]
@@ -256,6 +263,7 @@ def peer_command(contender, ssh, source, destination):
 
 LABELS = {
     "rtun": "rtun send",
+    "rtun-quick": "rtun send, tunnel as by rtun ssh",
     "scp": "scp -r",
     "rsync": "rsync -a",
     "rsync-z1": "rsync -az, zstd 1",
