@@ -102,7 +102,10 @@ struct SendCommand: AsyncParsableCommand {
 
     func run() async throws {
         try await Client.run {
-            if list { return try SendListing(asJSON: transfer.json).show() }
+            if list {
+                SendListing.show(try UnfinishedSends(SendStore(in: StateFolder())), asJSON: transfer.json)
+                return .success
+            }
             if let forget { return try await ForgetRun(id: forget, client: Client(client, sourceKey: sourceKey)).run() }
             if let resume { return try await goOn(with: resume) }
             // A list may name files of many folders, and each folder is held.
