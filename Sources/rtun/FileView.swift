@@ -19,7 +19,7 @@ struct FileView {
         let report = options.report(named: safe(path))
         let run = TransferRun(
             client: client,
-            identity: try .random(),
+            identity: .random(),
             purpose: .view,
             destination: [],
             place: place,

@@ -154,7 +154,7 @@ struct SendCommand: AsyncParsableCommand {
             compression: transfer.compression,
             report: report,
             memory: memory,
-            identity: try .random(),
+            identity: .random(),
             firstPatience: transfer.firstPatience,
             readsAll: checksum
         )
@@ -206,7 +206,7 @@ struct SendCommand: AsyncParsableCommand {
     /// `--queue`: durable when this returns, sent when there is a tunnel.
     private func enqueue(_ request: SendRequest, _ report: SendReport) throws -> ExitStatus {
         let item = OutboxItem(
-            identity: try .random(),
+            identity: .random(),
             request: request,
             laptop: nil,
             queued: UInt64(max(0, Timestamp.now().seconds)),
