@@ -84,7 +84,7 @@ struct PublicationPlan {
             do throws(CodecError) {
                 try PublicationPlan.log.encode(batch: batch, to: &bytes)
             } catch {
-                throw SystemError(errno: .noMemory, call: "EVP_Digest", action: "write down the publication")
+                throw SystemError(errno: .noMemory, call: "SHA256_Update", action: "write down the publication")
             }
             batch.removeAll(keepingCapacity: true)
             try write(bytes)

@@ -27,6 +27,8 @@ package struct Source: Sendable {
 /// What is sent of a tree.
 package struct WalkOptions: Sendable {
     package var filter: PathFilter?
+    /// Nil, or all that is sent: paths of names below a source's own root, the folders on the way included.
+    package var selection: Set<[String]>?
     /// Follow symlinks instead of sending them.
     package var copiesLinks = false
     /// Leave symlinks out.
@@ -206,6 +208,9 @@ package struct SourceWalk {
             }
         } catch {
             return .problem(SourceProblem(path: path, error: error))
+        }
+        if parent != nil, let selection = options.selection, !selection.contains(components + [name.text]) {
+            return nil
         }
         if parent != nil, let filter = options.filter,
             filter.excludes(components + [name.text], isDirectory: status.kind == .directory)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include <openssl/crypto.h>
-#include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/rand.h>
+
+/* SHA256_Init, SHA256_Update and SHA256_Final are meant: docs/decisions/0007-sha256-below-evp.md. */
+#define OPENSSL_SUPPRESS_DEPRECATED
+#include <openssl/sha.h>

@@ -56,13 +56,11 @@ package struct Digest: Sendable, Hashable {
         (word0, word1, word2, word3) = words
     }
 
-    /// The digest of `bytes`, through a context of its own.
+    /// The digest of `bytes`, through a ``Digester`` of its own.
     ///
-    /// For many messages keep a ``Digester``: making its context costs about as much as hashing 70 bytes.
-    ///
-    /// - Throws: `outOfMemory` or `libraryFailure` from libcrypto.
+    /// - Throws: `libraryFailure` from libcrypto.
     package init(of bytes: RawSpan) throws(CodecError) {
-        var digester = try Digester()
+        var digester = Digester()
         self = try digester.digest(bytes)
     }
 

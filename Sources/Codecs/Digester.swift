@@ -1,60 +1,46 @@
 // SPDX-License-Identifier: MIT
 import COpenSSL
 
-/// Computes SHA-256 digests, one message after another, through one kept context.
+/// Computes SHA-256 digests, one message after another, in one kept state.
 ///
-/// Owns an `EVP_MD_CTX`: about 200 bytes of heap, made once; hashing allocates nothing. A message is a run of
-/// ``update(_:)`` closed by ``finish()``, or one ``digest(_:)``.
-@safe package struct Digester: ~Copyable {
-    private let context: OpaquePointer
-    private let algorithm: OpaquePointer
+/// Holds libcrypto's `SHA256_CTX` itself, 112 bytes; nothing is allocated. A message is a run of ``update(_:)`` closed
+/// by ``finish()``, or one ``digest(_:)``. These are the functions below EVP, for what that costs: see
+/// `docs/decisions/0007-sha256-below-evp.md`.
+package struct Digester: ~Copyable, Sendable {
+    private var state = SHA256_CTX()
 
     /// Whether a message was begun and not finished.
     ///
     /// A message begins lazily, so that each costs one initialisation.
     private var isMessageOpen = false
 
-    /// Makes the context (`EVP_MD_CTX_new(3)`).
-    ///
-    /// - Throws: `outOfMemory`, or `libraryFailure` if libcrypto offers no SHA-256.
-    package init() throws(CodecError) {
-        let algorithm = unsafe try CryptoLibrary.sha256()
-        guard let context = unsafe EVP_MD_CTX_new() else {
-            throw CodecError(.outOfMemory, "no memory for a SHA-256 context")
-        }
-        unsafe self.algorithm = algorithm
-        unsafe self.context = context
-    }
-
-    deinit {
-        unsafe EVP_MD_CTX_free(context)
-    }
+    package init() {}
 
     /// Adds `bytes` to the message, beginning one if none is open.
     ///
-    /// - Throws: `libraryFailure` from `EVP_DigestInit_ex2(3)` or `EVP_DigestUpdate(3)`.
+    /// - Throws: `libraryFailure` from `SHA256_Init(3)` or `SHA256_Update(3)`.
     package mutating func update(_ bytes: RawSpan) throws(CodecError) {
         try beginMessage()
         let succeeded = unsafe bytes.withUnsafeBytes { buffer in
-            unsafe EVP_DigestUpdate(context, buffer.baseAddress, buffer.count) == 1
+            unsafe SHA256_Update(&state, buffer.baseAddress, buffer.count) == 1
         }
-        guard succeeded else { throw CryptoLibrary.failure("EVP_DigestUpdate") }
+        guard succeeded else { throw CodecError(.libraryFailure, "SHA256_Update failed") }
     }
 
     /// Closes the message and returns its digest; the next ``update(_:)`` begins a new one.
     ///
     /// Without an ``update(_:)`` since the last message, this is the digest of no bytes.
     ///
-    /// - Throws: `libraryFailure` from `EVP_DigestFinal_ex(3)`.
+    /// - Throws: `libraryFailure` from `SHA256_Init(3)` or `SHA256_Final(3)`.
     package mutating func finish() throws(CodecError) -> Digest {
         try beginMessage()
         isMessageOpen = false
         var words: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
         let succeeded = unsafe withUnsafeMutableBytes(of: &words) { buffer in
-            // SHA-256 writes EVP_MD_get_size() = 32 bytes, which is the size of the tuple.
-            unsafe EVP_DigestFinal_ex(context, buffer.baseAddress?.assumingMemoryBound(to: UInt8.self), nil) == 1
+            // It writes SHA256_DIGEST_LENGTH = 32 bytes, which is the size of the tuple.
+            unsafe SHA256_Final(buffer.baseAddress?.assumingMemoryBound(to: UInt8.self), &state) == 1
         }
-        guard succeeded else { throw CryptoLibrary.failure("EVP_DigestFinal_ex") }
+        guard succeeded else { throw CodecError(.libraryFailure, "SHA256_Final failed") }
         return Digest(memory: words)
     }
 
@@ -74,12 +60,7 @@ import COpenSSL
 
     private mutating func beginMessage() throws(CodecError) {
         guard !isMessageOpen else { return }
-        guard unsafe EVP_DigestInit_ex2(context, algorithm, nil) == 1 else {
-            throw CryptoLibrary.failure("EVP_DigestInit_ex2")
-        }
+        guard unsafe SHA256_Init(&state) == 1 else { throw CodecError(.libraryFailure, "SHA256_Init failed") }
         isMessageOpen = true
     }
 }
-
-/// Single owner: the type is noncopyable, and each use of its context is a `mutating` call, hence exclusive.
-extension Digester: @unchecked Sendable {}

@@ -1,16 +1,22 @@
 // SPDX-License-Identifier: MIT
-import COpenSSL
 
 /// Unpredictable bytes for secrets, keys and identifiers.
 package enum RandomBytes {
-    /// `count` bytes from libcrypto's random generator (`RAND_bytes(3)`), which seeds itself from the kernel.
+    /// As many bytes from the kernel, by the system's generator.
     ///
-    /// - Throws: `libraryFailure` if the generator could not be seeded.
-    package static func make(_ count: Int) throws(CodecError) -> [UInt8] {
-        precondition(0...Int(Int32.max) ~= count, "cannot make \(count) random bytes at once")
-        try CryptoLibrary.prepare()
-        var bytes = [UInt8](repeating: 0, count: count)
-        guard unsafe RAND_bytes(&bytes, Int32(count)) == 1 else { throw CryptoLibrary.failure("RAND_bytes") }
+    /// `getrandom(2)`, `/dev/urandom` where the kernel has none yet, `arc4random_buf(3)` on macOS. Where none of them
+    /// works the process ends.
+    package static func make(_ count: Int) -> [UInt8] {
+        precondition(count >= 0, "cannot make \(count) random bytes")
+        var generator = SystemRandomNumberGenerator()
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(count)
+        while bytes.count < count {
+            let word = generator.next()
+            for shift in stride(from: UInt64(0), to: 64, by: 8).prefix(count - bytes.count) {
+                bytes.append(UInt8(truncatingIfNeeded: word >> shift))
+            }
+        }
         return bytes
     }
 }

@@ -410,7 +410,9 @@ struct ConnectionService: Sendable {
             destination: open.destination
         )
         let recall = memory.map { memory in
-            if open.purpose == .view, let place = open.place { return delivery.viewRecall(memory, place: place) }
+            if open.purpose == .view, let place = open.place {
+                return delivery.viewRecall(memory, place: place, isPage: open.page != nil)
+            }
             return Recall(
                 book: memory.book,
                 donors: donors,
@@ -427,7 +429,14 @@ struct ConnectionService: Sendable {
             switch open.purpose {
             case .send: try await delivery.deliver(index, staging, as: head, recall: recall)
             case .view:
-                try await delivery.view(index, staging, as: head, recall: recall, isUpdate: open.isUpdate)
+                try await delivery.view(
+                    index,
+                    staging,
+                    as: head,
+                    recall: recall,
+                    page: open.page,
+                    isUpdate: open.isUpdate
+                )
             }
         }
         return IncomingTransfer(

@@ -155,29 +155,37 @@ package struct Delivery: Sendable {
         _ staging: Staging,
         as head: PublicationHead,
         recall: Recall?,
+        page: EntryName?,
         isUpdate: Bool
     ) async throws -> Committed {
         let tops = index.entries.indices.filter { index.entries[$0].parent < 0 && !index.entries[$0].isVoid }
-        guard let top = tops.first, tops.count == 1, index.entries[top].kind == .file else {
+        guard let top = tops.first, tops.count == 1, index.entries[top].kind == (page == nil ? .file : .folder) else {
             throw TransferError.local(Abort(.policy, "one file at a time can be viewed"))
         }
         let name = index.entries[top].name.text
         let folder = try viewFolder()
-        var names = recall?.names ?? viewNames(at: nil)
+        var names = recall?.names ?? viewNames(at: nil, isPage: page != nil)
         let wanted = names.naming(name)
         let chosen: String
         let standing: FileStatus?
         do throws(SystemError) {
-            chosen = try names.choose(top, name: name, isFolder: false, book: recall?.book)
+            chosen = try names.choose(top, name: name, isFolder: page != nil, book: recall?.book)
             standing = try folder.statusIfPresent(chosen)
         } catch {
             throw StagingError(error)
         }
         // What is kept has left staging: it is judged where it stands.
-        let verdict =
-            try index.entries[top].isKept
-            ? verdict(on: chosen, as: name, in: folder)
-            : verdict(on: name, as: name, in: staging.tree)
+        let verdict: ViewVerdict
+        if let page {
+            let judge = PageFolder(index: index, top: top, page: page, allowed: viewTypes)
+            verdict = try await workshop.run {
+                try judge.verdict(staged: staging.tree, standing: standing == nil ? nil : folder.subdirectory(chosen))
+            }
+        } else if index.entries[top].isKept {
+            verdict = try ViewType.verdict(on: chosen, as: name, in: folder, allowed: viewTypes)
+        } else {
+            verdict = try ViewType.verdict(on: name, as: name, in: staging.tree, allowed: viewTypes)
+        }
         guard case .open = verdict else {
             var refusal: ViewRefusal?
             if case .saveOnly(let reason) = verdict { refusal = reason }
@@ -202,10 +210,13 @@ package struct Delivery: Sendable {
         }
         trimViews(in: folder, keeping: final)
         var committed = Committed()
-        committed.names = [name]
-        committed.files = 1
-        committed.bytes = UInt64(index.entries[top].size ?? 0)
-        let path = inbox.path + "/" + Self.viewFolderName + "/" + (final.isEmpty ? wanted : final)
+        committed.names = [page?.text ?? name]
+        for entry in index.entries where !entry.isVoid && entry.kind == .file {
+            committed.files += 1
+            committed.bytes += UInt64(entry.size ?? 0)
+        }
+        var path = inbox.path + "/" + Self.viewFolderName + "/" + (final.isEmpty ? wanted : final)
+        if let page { path += "/" + page.text }
         if isUpdate, standing != nil {
             committed.view = .replaced
             await opener.mark(path)
@@ -221,9 +232,9 @@ package struct Delivery: Sendable {
         return committed
     }
 
-    /// What is known of a source's viewed files, for a file from this place.
-    package func viewRecall(_ memory: SourceMemory, place: [UInt8]) -> Recall {
-        Recall(book: memory.book, donors: [], names: viewNames(at: Array(memory.name.utf8) + place))
+    /// What is known of a source's viewed files, for a file from this place, or a folder with a page.
+    package func viewRecall(_ memory: SourceMemory, place: [UInt8], isPage: Bool) -> Recall {
+        Recall(book: memory.book, donors: [], names: viewNames(at: Array(memory.name.utf8) + place, isPage: isPage))
     }
 
     private func viewFolder() throws -> Directory {
@@ -234,19 +245,21 @@ package struct Delivery: Sendable {
         }
     }
 
-    /// The names in the view folder: a key, what is harmless of the given name, the type's own ending.
+    /// The names in the view folder: a key, what is harmless of the given name, and for a file the type's own ending.
     ///
     /// The key comes from the place; without one it is random.
-    private func viewNames(at place: [UInt8]?) -> NamePlan {
+    private func viewNames(at place: [UInt8]?, isPage: Bool) -> NamePlan {
         let digest = try? place?.withSpan { (span: RawSpan) throws(CodecError) in try Digest(of: span) }
         let key = digest?.description ?? String(UInt64.random(in: .min ... .max), radix: 36)
-        return NamePlan(inbox: inbox.directory, destination: Self.viewDestination) { Self.viewName($0, key: key) }
+        return NamePlan(inbox: inbox.directory, destination: Self.viewDestination) {
+            Self.viewName($0, key: key, isPage: isPage)
+        }
     }
 
     private static let viewDestination = [try? EntryName(validating: viewFolderName.utf8)].compactMap { $0 }
 
-    private static func viewName(_ name: String, key: String) -> String {
-        let dot = name.lastIndex(of: ".")
+    private static func viewName(_ name: String, key: String, isPage: Bool) -> String {
+        let dot = isPage ? nil : name.lastIndex(of: ".")
         let ending = dot.flatMap { ViewType(fileExtension: name[name.index(after: $0)...].lowercased()) }
         let safe = (dot.map { name[..<$0] } ?? name[...]).unicodeScalars.map { scalar -> Character in
             switch scalar {
@@ -254,7 +267,8 @@ package struct Delivery: Sendable {
             default: "_"
             }
         }
-        return "\(key.prefix(10))-\(String(safe.prefix(80))).\(ending?.fileExtension ?? "bin")"
+        let base = "\(key.prefix(10))-\(String(safe.prefix(80)))"
+        return isPage ? base : "\(base).\(ending?.fileExtension ?? "bin")"
     }
 
     /// Opens the folders of a destination, making what is missing, and makes their names durable.
@@ -282,14 +296,14 @@ package struct Delivery: Sendable {
         trimViews(in: folder, keeping: "")
     }
 
-    /// Removes opened files that are old, and the oldest where there are too many.
+    /// Removes opened files and folders of pages that are old, and the oldest where there are too many.
     private func trimViews(in folder: Directory, keeping kept: String) {
         guard let entries = try? folder.entries() else { return }
         let oldest = Timestamp.now().seconds - Self.viewLifetime
         var files: [(name: String, changed: Timestamp)] = []
         for entry in entries {
             guard let name = String(validating: entry.name, as: UTF8.self), name != kept,
-                let status = try? folder.status(name), status.kind == .file
+                let status = try? folder.status(name), status.kind == .file || status.kind == .directory
             else { continue }
             files.append((name, status.changed))
         }
@@ -297,16 +311,7 @@ package struct Delivery: Sendable {
         let surplus = max(0, files.count - Self.viewLimit)
         for (position, file) in files.enumerated() where position < surplus || file.changed.seconds < oldest {
             // One that cannot be removed now is met again at the next view.
-            try? folder.removeFile(file.name)
-        }
-    }
-
-    private func verdict(on file: String, as name: String, in folder: Directory) throws -> ViewVerdict {
-        let file = try folder.openFile(file)
-        let status = try file.status()
-        return try ViewType.verdict(name: name, size: status.size, mode: status.mode, allowed: viewTypes) {
-            (span: inout MutableRawSpan, offset: Int64) throws(SystemError) in
-            try file.read(into: &span, at: offset)
+            try? folder.removeTree(file.name)
         }
     }
 }

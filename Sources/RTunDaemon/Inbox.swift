@@ -81,7 +81,7 @@ package struct Inbox: Sendable {
     private static func identity(in directory: Directory) throws -> [UInt8] {
         let name = ".rtun-inbox"
         if try directory.statusIfPresent(name) == nil {
-            try directory.makeSmallFile(name, try RandomBytes.make(16))
+            try directory.makeSmallFile(name, RandomBytes.make(16))
         }
         guard let identity = try directory.readSmallFile(name, atMost: 16), identity.count == 16 else {
             throw Fault(description: "\(name) in the inbox is damaged; remove it and start again")

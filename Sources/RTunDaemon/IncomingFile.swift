@@ -32,8 +32,8 @@ final class IncomingFile: @unchecked Sendable {
         size = transfer.size
         slab = try Slab(capacity: Int(min(max(transfer.size, 1), Int64(Self.chunkBytes))))
         scratch = try Slab(capacity: 256 << 10)
-        whole = try Digester()
-        chunk = try Digester()
+        whole = Digester()
+        chunk = Digester()
         staging = try Staging(in: inbox.directory, name: TransferID.random().description)
         do {
             try apply(.header(ContentChunker.Parameters.standard))

@@ -91,7 +91,7 @@ struct LineReception: Sendable {
             destination: transfer.folders
         )
         if transfer.isView {
-            committed = try await delivery.view(index, staging, as: head, recall: nil, isUpdate: false)
+            committed = try await delivery.view(index, staging, as: head, recall: nil, page: nil, isUpdate: false)
         } else {
             committed = try await delivery.deliver(index, staging, as: head, recall: nil)
         }

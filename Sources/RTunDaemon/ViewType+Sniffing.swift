@@ -109,7 +109,7 @@ extension ViewType {
     private var isMarkup: Bool { self == .html || self == .svg }
 
     /// ELF, Mach-O (thin and fat, both byte orders; a Java class has the fat one's number), PE, and `#!`.
-    private static func beginsAsProgram(_ start: [UInt8]) -> Bool {
+    static func beginsAsProgram(_ start: [UInt8]) -> Bool {
         let signatures: [[UInt8]] = [
             [0x7F, 0x45, 0x4C, 0x46],
             [0xFE, 0xED, 0xFA, 0xCE], [0xFE, 0xED, 0xFA, 0xCF], [0xCE, 0xFA, 0xED, 0xFE], [0xCF, 0xFA, 0xED, 0xFE],

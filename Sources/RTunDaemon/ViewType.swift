@@ -87,6 +87,12 @@ package enum ViewRefusal: Equatable, Sendable {
     case markup(ViewType)
     /// It became shorter while it was read.
     case truncated
+    /// The page's name has characters that a desktop's programs may take for more than a name.
+    case pageName
+    /// A file that may not stand beside a page.
+    case beside(String)
+    /// More than `PageFolder` allows.
+    case tooMuchBeside
 }
 
 extension ViewRefusal: CustomStringConvertible {
@@ -104,6 +110,10 @@ extension ViewRefusal: CustomStringConvertible {
         case .contentDiffers(let type): "the content is not that of a .\(type.fileExtension) file"
         case .markup(let type): "a .\(type.fileExtension) file must not begin as a web page or as XML"
         case .truncated: "the file became shorter while it was read"
+        case .pageName: "a page's name may have letters, digits, spaces and -_.,+=()[]@ alone"
+        case .beside(let name): "\(SafeText(name, limit: 64)) is not of a kind that stands beside a page"
+        case .tooMuchBeside:
+            "more than \(PageFolder.entryLimit) files, or \(ViewType.sizeLimit >> 20) MiB, come with the page"
         }
     }
 }

@@ -11,7 +11,7 @@ struct ManifestWriter: ~Copyable {
     private var compressor: Compressor
 
     init() throws {
-        let digester = try Digester()
+        let digester = Digester()
         let compressor = try Compressor(.stored)
         self.digester = digester
         self.compressor = compressor

@@ -127,13 +127,7 @@ extension OpenRequest {
     init(_ fields: Fields) throws(FormatError) {
         guard let purpose = Purpose(rawValue: try fields.number(3) ?? 0) else { throw FormatError("unknown purpose") }
         var destination: [EntryName] = []
-        for text in try fields.texts(4, atMost: ArchiveLimits.nameBytes) {
-            do throws(EntryName.Fault) {
-                destination.append(try EntryName(validating: text.utf8))
-            } catch {
-                throw FormatError(error.rawValue)
-            }
-        }
+        for text in try fields.texts(4, atMost: ArchiveLimits.nameBytes) { destination.append(try Self.name(text)) }
         guard destination.count < ArchiveLimits.depth, destination.first?.isReserved != true else {
             throw FormatError("the folder to deliver to")
         }
@@ -143,10 +137,22 @@ extension OpenRequest {
             purpose: purpose,
             destination: destination,
             place: try fields.bytes(7, count: 16),
-            isUpdate: try fields.number(8) == 1
+            isUpdate: try fields.number(8) == 1,
+            page: try fields.text(9, atMost: ArchiveLimits.nameBytes).map { (text) throws(FormatError) in
+                try Self.name(text)
+            }
         )
         request = try fields.bytes(5, count: 16)
         isAnew = try fields.number(6) == 1
+        guard page == nil || purpose == .view else { throw FormatError("a page that is not viewed") }
+    }
+
+    private static func name(_ text: String) throws(FormatError) -> EntryName {
+        do throws(EntryName.Fault) {
+            return try EntryName(validating: text.utf8)
+        } catch {
+            throw FormatError(error.rawValue)
+        }
     }
 }
 

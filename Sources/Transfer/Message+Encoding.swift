@@ -78,6 +78,7 @@ extension Message {
             if open.isAnew { fields.set(6, number: 1) }
             if let place = open.place { fields.set(7, bytes: place) }
             if open.isUpdate { fields.set(8, number: 1) }
+            if let page = open.page { fields.set(9, text: page.text) }
         case .opened(let opened):
             fields.set(1, number: opened.epoch)
             fields.set(2, number: opened.credit)

@@ -142,6 +142,8 @@ package struct OpenRequest: Sendable, Hashable {
     package var place: [UInt8]?
     /// View: what is shown in that place is only replaced.
     package var isUpdate = false
+    /// View: the web page in the folder that comes, which is opened; nil for a file alone.
+    package var page: EntryName?
 
     package init(
         transfer: TransferID,
@@ -149,7 +151,8 @@ package struct OpenRequest: Sendable, Hashable {
         purpose: Purpose,
         destination: [EntryName],
         place: [UInt8]? = nil,
-        isUpdate: Bool = false
+        isUpdate: Bool = false,
+        page: EntryName? = nil
     ) {
         self.transfer = transfer
         self.secret = secret
@@ -157,6 +160,7 @@ package struct OpenRequest: Sendable, Hashable {
         self.destination = destination
         self.place = place
         self.isUpdate = isUpdate
+        self.page = page
     }
 }
 

@@ -147,7 +147,7 @@ package actor OriginalSender {
 
     /// Writes the promised bytes and their digest; where the file changed meanwhile, a line that is none.
     private func writeContent(of file: PlainFile, to connection: SocketConnection) async throws {
-        var digester = try Digester()
+        var digester = Digester()
         let slab = slab
         while true {
             let count = try await workshop.run { try file.read(into: slab) }

@@ -30,6 +30,11 @@ package struct Outbox: Sendable {
         _ = try folder.openOrMakeDirectory(Self.doneName)
     }
 
+    /// The outbox where there is one, without making it.
+    package static func existing(in state: StateFolder) throws(SystemError) -> Outbox? {
+        try state.directory.statusIfPresent(folderName) == nil ? nil : Outbox(in: state)
+    }
+
     /// Whether a flush is worth starting: something waits, or a claim was left, and nobody seems to be at it.
     ///
     /// Lists two folders, and none where there never was an outbox. A wrong answer, as clocks may cause, costs a

@@ -78,7 +78,7 @@ package actor Receiver {
         self.answersOffers = answersOffers
         self.space = space
         machine = ReceiverStateMachine(credit: TransferLimits.creditBytes)
-        manifest = try Digester()
+        manifest = Digester()
         decompressor = try Decompressor()
     }
 

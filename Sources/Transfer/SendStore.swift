@@ -24,6 +24,11 @@ package struct SendStore: Sendable {
         home = try state.directory.openOrMakeDirectory(Self.folderName)
     }
 
+    /// The store where there is one, without making it.
+    package static func existing(in state: StateFolder) throws(SystemError) -> SendStore? {
+        try state.directory.statusIfPresent(folderName) == nil ? nil : SendStore(in: state)
+    }
+
     /// The folder of a send that begins or goes on, marked unfinished.
     package func open(_ request: SendRequest, inbox: [UInt8], laptop: String) throws -> SendFolder {
         let id = try request.identifier(inbox: inbox)

@@ -51,7 +51,7 @@ package struct StateFolder: Sendable {
     package func sourceKey() -> [UInt8]? {
         do {
             if let key = try directory.readSmallFile("source-key", atMost: 32), key.count == 32 { return key }
-            try directory.makeSmallFile("source-key", try RandomBytes.make(32))
+            try directory.makeSmallFile("source-key", RandomBytes.make(32))
             return try directory.readSmallFile("source-key", atMost: 32)
         } catch {
             // A home that cannot be written costs what is remembered of earlier sends, not the send.

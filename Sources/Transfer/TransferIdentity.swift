@@ -13,7 +13,7 @@ package struct TransferIdentity: Sendable, Hashable {
         self.secret = secret
     }
 
-    package static func random() throws -> TransferIdentity {
-        TransferIdentity(transfer: .random(), secret: try RandomBytes.make(32))
+    package static func random() -> TransferIdentity {
+        TransferIdentity(transfer: .random(), secret: RandomBytes.make(32))
     }
 }

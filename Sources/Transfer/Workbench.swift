@@ -21,7 +21,7 @@ package final class Workbench: @unchecked Sendable {
     package init() throws {
         slab = try Slab(capacity: 4 << 20)
         scratch = try Slab(capacity: 256 << 10)
-        digester = try Digester()
+        digester = Digester()
         compressor = try Compressor(.stored)
         decompressor = try Decompressor()
     }

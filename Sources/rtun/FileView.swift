@@ -17,17 +17,24 @@ struct FileView {
     /// Sends it and says what became of it; with `isUpdate` a file that is shown is only replaced.
     func show(isUpdate: Bool = false) async throws -> ExitStatus {
         let report = options.report(named: safe(path))
+        let page = try source.sources.first.flatMap { try PageFiles($0) }
+        if let left = page?.leftOut, !left.isEmpty {
+            report.note("\(safe(path)) names more than is sent with a page; without \(left.count), as \(safe(left[0]))")
+        }
+        let walked = page.map { [$0.source] } ?? source.sources
+        let walkOptions = page?.options ?? WalkOptions()
         let run = TransferRun(
             client: client,
-            identity: try .random(),
+            identity: .random(),
             purpose: .view,
             destination: [],
             place: place,
             isUpdate: isUpdate,
+            page: page?.page,
             compression: options.compression,
             channels: options.channels,
             report: report,
-            counter: source.streamName == nil ? SourceCounter(sources: source.sources, options: WalkOptions()) : nil
+            counter: source.streamName == nil ? SourceCounter(sources: walked, options: walkOptions) : nil
         )
         defer { report.clear() }
         let healing = HealingRun(run: run, patience: options.patience, firstPatience: options.firstPatience)
@@ -41,7 +48,10 @@ struct FileView {
                     on: try await healing.firstContact(try run.makeRequest())
                 )
             } else {
-                result = try await healing.send(rememberingIn: { _ in nil }, { SourcePlanner(walk: walk()) })
+                result = try await healing.send(
+                    rememberingIn: { _ in nil },
+                    { SourcePlanner(walk: SourceWalk(sources: walked, options: walkOptions)) }
+                )
             }
         } catch TransferError.originalDaemon(let address) {
             guard source.streamName == nil else {

@@ -38,7 +38,10 @@ struct FlushCommand: AsyncParsableCommand {
         try await Client.run {
             let state = try StateFolder()
             let outbox = try Outbox(in: state)
-            if list { return OutboxReport(asJSON: transfer.json).show(try OutboxListing(outbox)) }
+            if list {
+                OutboxReport(try OutboxListing(outbox)).show(asJSON: transfer.json)
+                return .success
+            }
             if let drop {
                 guard try outbox.drop(drop) else {
                     StandardStream.error.line(

@@ -47,8 +47,8 @@ struct HostCheckup {
         _ arguments: SSHArguments,
         _ findings: inout Findings
     ) async throws {
-        let mark = "rtun-" + (try RandomWord.make(bytes: 12))
-        let suffix = try RandomWord.make(bytes: 4)
+        let mark = "rtun-" + RandomWord.make(bytes: 12)
+        let suffix = RandomWord.make(bytes: 4)
         let prepared = try await master.run(.prepare(mark: mark, suffix: suffix, in: [.home, .temporary]))
         guard let account = RemoteAccount(prepared) else {
             findings.bad(

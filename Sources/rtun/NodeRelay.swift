@@ -53,7 +53,7 @@ struct NodeRelay {
         on host: String,
         _ ssh: Program
     ) async throws -> DaemonConnection {
-        let mark = "rtun-" + (try RandomWord.make(bytes: 12))
+        let mark = "rtun-" + RandomWord.make(bytes: 12)
         var pair = try UnixSocket.pair()
         let mine = pair.takeFirst()
         let theirs = pair.takeSecond()

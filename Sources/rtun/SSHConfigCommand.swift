@@ -51,7 +51,7 @@ struct SSHConfigCommand: AsyncParsableCommand {
     /// Asks the server, which makes the folder.
     private func socket(named name: String) async throws -> String {
         let script = RemoteScript.prepare(
-            mark: "rtun-" + (try RandomWord.make(bytes: 12)),
+            mark: "rtun-" + RandomWord.make(bytes: 12),
             suffix: name,
             in: [.home, .temporary]
         )

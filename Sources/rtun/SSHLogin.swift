@@ -111,7 +111,7 @@ struct SSHLogin {
         guard RemoteAccount.isForwardable(local.path) else {
             throw SSHArguments.Mistake(description: "ssh cannot forward \(safe(local.path))")
         }
-        let remote = "/tmp/.rtun-\(try RandomWord.make(bytes: 8)).sock"
+        let remote = "/tmp/.rtun-\(RandomWord.make(bytes: 8)).sock"
         return try await ssh.run(
             ["-o", "RemoteCommand=none"] + arguments.words(without: "MS")
                 + ["-S", "none", "-R", "\(remote):\(local.path)"] + (arguments.has("N") ? [] : terminal)

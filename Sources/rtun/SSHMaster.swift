@@ -152,7 +152,7 @@ final class SSHMaster: Sendable {
 
     /// A path short enough for ssh, which adds 17 bytes while it binds.
     private static func controlPath(in state: StateFolder) throws -> String {
-        let name = "ssh." + (try RandomWord.make(bytes: 4))
+        let name = "ssh." + (RandomWord.make(bytes: 4))
         let usual = state.path + "/" + name
         if usual.utf8.count <= longestControlPath { return usual }
         let short = "rtun-\(ProcessContext.effectiveUserID)"
@@ -187,7 +187,7 @@ struct Lifeline: Sendable {
 /// Words that nobody can foresee.
 enum RandomWord {
     /// Twice as many hexadecimal digits.
-    static func make(bytes: Int) throws -> String {
-        try RandomBytes.make(bytes).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    static func make(bytes: Int) -> String {
+        RandomBytes.make(bytes).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
     }
 }

@@ -102,7 +102,10 @@ struct SendCommand: AsyncParsableCommand {
 
     func run() async throws {
         try await Client.run {
-            if list { return try SendListing(asJSON: transfer.json).show() }
+            if list {
+                SendListing.show(try UnfinishedSends(SendStore(in: StateFolder())), asJSON: transfer.json)
+                return .success
+            }
             if let forget { return try await ForgetRun(id: forget, client: Client(client, sourceKey: sourceKey)).run() }
             if let resume { return try await goOn(with: resume) }
             // A list may name files of many folders, and each folder is held.
@@ -151,7 +154,7 @@ struct SendCommand: AsyncParsableCommand {
             compression: transfer.compression,
             report: report,
             memory: memory,
-            identity: try .random(),
+            identity: .random(),
             firstPatience: transfer.firstPatience,
             readsAll: checksum
         )
@@ -203,7 +206,7 @@ struct SendCommand: AsyncParsableCommand {
     /// `--queue`: durable when this returns, sent when there is a tunnel.
     private func enqueue(_ request: SendRequest, _ report: SendReport) throws -> ExitStatus {
         let item = OutboxItem(
-            identity: try .random(),
+            identity: .random(),
             request: request,
             laptop: nil,
             queued: UInt64(max(0, Timestamp.now().seconds)),

@@ -5,14 +5,15 @@ import Descriptors
 import FoundationEssentials
 import Transfer
 
-/// `rtun status`: the daemon of this machine, and the tunnels that reach it.
+/// `rtun status`: the daemon of this machine, the tunnels that reach it, and what has not arrived yet.
 struct StatusCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status",
-        abstract: "Tell what runs here: the daemon on a laptop, the tunnels on a server.",
+        abstract: "Tell what runs here: the daemon on a laptop, the tunnels and sends on a server.",
         discussion: """
-            On a laptop: the daemon and what it is doing. On a server: every socket in ~/.rtun, and who answers. \
-            --json is one object on a line; fields are only ever added.
+            On a laptop: the daemon and what it is doing. On a server: every socket in ~/.rtun, and who answers; what \
+            is queued, what of it failed, and the unfinished sends. --json is one object on a line; fields are only \
+            ever added.
 
             Exit codes: 0 a daemon runs here or a laptop answers; 3 neither; 1 other failure; 64 usage.
             """
@@ -29,7 +30,13 @@ struct StatusCommand: AsyncParsableCommand {
         let daemonVersion: String?
         let daemon: JSONValue?
         let sockets: [SocketReport]
+        /// Missing where nothing was ever queued here.
+        let outbox: OutboxReport?
+        let unfinished: [SendListing]
     }
+
+    /// Items, failures and unfinished sends that people are shown, each.
+    private static let shown = 10
 
     func run() async throws {
         try await Client.run {
@@ -41,7 +48,11 @@ struct StatusCommand: AsyncParsableCommand {
                 folder: folder.path,
                 daemonVersion: answer == nil ? nil : await daemon.version(at: try UnixAddress(path: plain)),
                 daemon: try answer.map { try JSONDecoder().decode(JSONValue.self, from: Data($0.utf8)) },
-                sockets: try await SocketReport.all(in: folder, without: answer == nil ? [] : [plain])
+                sockets: try await SocketReport.all(in: folder, without: answer == nil ? [] : [plain]),
+                outbox: try Outbox.existing(in: folder).map { OutboxReport(try OutboxListing($0)) },
+                unfinished: try SendStore.existing(in: folder).map {
+                    try UnfinishedSends($0).sends.map(SendListing.init)
+                } ?? []
             )
             if json { JSONLine.write(report) } else { tell(report) }
             return report.daemon != nil || report.sockets.contains { $0.state == .live } ? .success : .noTunnel
@@ -69,6 +80,10 @@ struct StatusCommand: AsyncParsableCommand {
                 }
             output.line("  \(safe(socket.path)): \(what)")
         }
+        for line in report.outbox?.summary(limit: Self.shown) ?? [] { output.line(line) }
+        if !report.unfinished.isEmpty { output.line("unfinished sends (rtun send --resume ID goes on):") }
+        for send in report.unfinished.prefix(Self.shown) { output.line("  \(send.line)") }
+        if report.unfinished.count > Self.shown { output.line("  … all of them: rtun send --list") }
         if report.daemon == nil, report.sockets.isEmpty {
             output.line("no daemon runs here, and there is no tunnel: on your computer run: rtun ssh HOST")
         }

@@ -19,6 +19,8 @@ struct TransferRun {
     /// View: what tells the laptop that it is the same file again, and whether it is only to be replaced.
     var place: [UInt8]? = nil
     var isUpdate = false
+    /// View: the page in the folder that is sent.
+    var page: EntryName? = nil
     let compression: Compression?
     let channels: Int
     let report: SendReport
@@ -61,7 +63,8 @@ struct TransferRun {
             purpose: purpose,
             destination: destination,
             place: place,
-            isUpdate: isUpdate
+            isUpdate: isUpdate,
+            page: page
         )
         request.request = try memory?.request.name()
         return request

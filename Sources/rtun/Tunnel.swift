@@ -29,8 +29,8 @@ struct Tunnel {
         installs: Bool,
         note: Note
     ) async throws -> Tunnel? {
-        let suffix = try RandomWord.make(bytes: 4)
-        let mark = "rtun-" + (try RandomWord.make(bytes: 12))
+        let suffix = RandomWord.make(bytes: 4)
+        let mark = "rtun-" + RandomWord.make(bytes: 12)
         let prepared = try await master.run(.prepare(mark: mark, suffix: suffix, in: [.home, .temporary]))
         guard let account = RemoteAccount(prepared) else {
             if prepared.isWhole { note("the server's answer makes no sense to this version") }
@@ -66,9 +66,8 @@ struct Tunnel {
         guard let remote else { return await master.close() }
         // What fails here has ended already.
         if !master.isOwn { try? await master.cancel(remote, to: local.path) }
-        if let mark = try? RandomWord.make(bytes: 12) {
-            _ = try? await master.run(.remove(mark: "rtun-" + mark, socket: remote), within: Self.farewellSeconds)
-        }
+        let mark = "rtun-" + RandomWord.make(bytes: 12)
+        _ = try? await master.run(.remove(mark: mark, socket: remote), within: Self.farewellSeconds)
         await master.close()
     }
 
@@ -100,7 +99,7 @@ struct Tunnel {
         note("installing rtun \(RTun.version) on the server (\(ByteFormat.size(bundled.size)))")
         var reason = ""
         for place in places {
-            let mark = "rtun-" + (try RandomWord.make(bytes: 12))
+            let mark = "rtun-" + RandomWord.make(bytes: 12)
             let outcome = try await master.session(
                 RemoteScript.install(mark: mark, at: place),
                 input: .file(try bundled.open()),
@@ -132,7 +131,7 @@ struct Tunnel {
         }
         if try await master.forward(first, to: local.path).status == 0 { return first }
         // Some file systems hold files and no sockets.
-        let mark = "rtun-" + (try RandomWord.make(bytes: 12))
+        let mark = "rtun-" + RandomWord.make(bytes: 12)
         let again = try await master.run(.prepare(mark: mark, suffix: suffix, in: [.temporary]))
         let second = RemoteAccount(again)?.socket
         var refusal: Program.Outcome?

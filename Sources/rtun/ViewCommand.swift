@@ -14,7 +14,9 @@ struct ViewCommand: AsyncParsableCommand {
         discussion: """
             Pictures, PDF, CSV, JSON and text are opened in your own application; everything else is saved to the inbox \
             and not opened (exit code 6). The same file viewed again takes its own place, so a program that watches its \
-            file shows the new one; --follow does that whenever the file changes, until Ctrl-C.
+            file shows the new one; --follow does that whenever the file changes, until Ctrl-C. A web page is opened \
+            once your computer allows it ("html" for this host, in its config.toml), with the files beside it that it \
+            names: scripts, style sheets, pictures and pages in or below its own folder.
 
 
             """ + ExitStatus.help,

@@ -26,7 +26,7 @@ struct PackedSource {
     /// - Throws: what packing, decoding or `beforePacking` throws.
     init(_ planner: SourcePlanner, beforePacking: (Int) throws -> Void = { _ in }) throws {
         let slab = try Slab(capacity: 4 << 20)
-        var digester = try Digester()
+        var digester = Digester()
         var raw: [[UInt8]] = []
         var missing: Set<UInt32> = []
         var number = 0

@@ -20,7 +20,7 @@ final class StagedArchive {
         scratch = folder
         destination = try Directory.open(folder.path)
         staging = try Staging(in: destination, name: name)
-        digester = try Digester()
+        digester = Digester()
         readBack = try Slab(capacity: 64 << 10)
         _ = try take([header])
     }

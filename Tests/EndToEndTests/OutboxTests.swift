@@ -183,6 +183,42 @@ extension EndToEnd {
             #expect(text("dropped.txt") == nil)
         }
 
+        @Test("status tells what is queued, what failed with its reasons, and what was delivered")
+        func status() async throws {
+            for name in ["stays.txt", "goes.txt"] { try TreeMaker.write(name, to: "\(source.path)/\(name)") }
+            let before = try await BuiltBinary.run(["status"], environment: connected, folder: "/")
+            #expect(!before.outputLines.contains { $0.hasPrefix("outbox") }, "\(before)")
+            let delivered = try await queue("stays.txt", "-o", "told/")
+            let failed = try await queue("goes.txt")
+            try FileManager.default.removeItem(atPath: source.path + "/goes.txt")
+            #expect(try await flush().status == 5)
+            let queued = try await queue("stays.txt", "-o", "later/")
+
+            let told = try await BuiltBinary.run(["status"], environment: alone, folder: "/")
+            // Nobody answers, and what waits is told all the same.
+            #expect(told.status == 3, "\(told)")
+            #expect(told.outputLines.contains("outbox: 1 queued, 1 delivered, 1 failed"), "\(told)")
+            // Queuing looks for a laptop by itself, so it may be in somebody's hands just now.
+            let states = ["  \(queued)  waits", "  \(queued)  being delivered by "]
+            #expect(told.outputLines.contains { line in states.contains { line.hasPrefix($0) } }, "\(told)")
+            let line = try #require(told.outputLines.firstIndex(of: "  \(failed)  ended with 5"), "\(told)")
+            #expect(told.outputLines[line + 1].contains("goes.txt"), "\(told)")
+            #expect(!told.outputLines.contains { $0.contains(delivered) }, "\(told)")
+
+            let object = try await BuiltBinary.run(["status", "--json"], environment: alone, folder: "/")
+            let report = try #require(
+                try JSONSerialization.jsonObject(with: Data(object.output)) as? [String: Any]
+            )
+            let outbox = try #require(report["outbox"] as? [String: [Any]], "\(object)")
+            let items = try #require(outbox["items"] as? [[String: Any]])
+            #expect(items.map { $0["id"] as? String } == [queued])
+            #expect(["waiting", "delivering"].contains(items.first?["state"] as? String ?? ""))
+            let results = try #require(outbox["results"] as? [[String: Any]])
+            #expect(results.map { $0["id"] as? String } == [delivered, failed])
+            #expect(results.map { $0["status"] as? Int } == [0, 5])
+            #expect((report["unfinished"] as? [Any])?.isEmpty == true, "\(object)")
+        }
+
         @Test(
             "What makes no sense to queue is refused",
             arguments: [["-", "--name", "x"], ["gone.txt"], ["--resume"]]

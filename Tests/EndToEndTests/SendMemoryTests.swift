@@ -90,6 +90,11 @@ extension EndToEnd {
             #expect(listed.count == 1)
             #expect(listed.first?["sources"] as? [String] == [source.path + "/big.bin"])
             #expect(listed.first?["laptop"] as? String == "laptop")
+            let id = try #require(listed.first?["id"] as? String)
+            let told = try await daemon.rtun("status")
+            #expect(told.outputLines.contains { $0.hasPrefix("  \(id)  ") && $0.hasSuffix("/big.bin") }, "\(told)")
+            let report = try objects(try await daemon.rtun("status", "--json")).first
+            #expect((report?["unfinished"] as? [[String: Any]])?.map { $0["id"] as? String } == [id])
             let result = try await send("--resume", "--json", folder: "/")
             #expect(result.status == 0, "\(result)")
             let had = try #require(try objects(result).last?["had_bytes"] as? Int)

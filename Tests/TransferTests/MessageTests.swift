@@ -67,6 +67,15 @@ struct MessageTests {
                     isUpdate: true
                 )
             ),
+            "open page": .open(
+                OpenRequest(
+                    transfer: transfer,
+                    secret: secret,
+                    purpose: .view,
+                    destination: [],
+                    page: name("report.html")
+                )
+            ),
             "opened": .opened(Opened(epoch: 300, credit: 67_108_864, channels: 8)),
             "attach": .attach(AttachRequest(transfer: transfer, secret: secret, epoch: 300)),
             "attached": .attached,
@@ -341,6 +350,11 @@ struct MessageTests {
         #expect(failure([String](repeating: "a", count: 127)) == nil)
         #expect(failure([String](repeating: "a", count: 128)) == "the folder to deliver to")
         #expect(formatFailure { _ = try decoded(fields(0x20, [begin[0], begin[1], (3, [2])])) } == "unknown purpose")
+        // A page belongs to a view, and is one name.
+        for (purpose, page) in [(UInt8(0), "a.html"), (1, "../a.html"), (1, "a/b.html"), (1, ".."), (1, "")] {
+            let open = [begin[0], begin[1], (3, [purpose]), (9, Array(page.utf8))]
+            #expect(formatFailure { _ = try decoded(fields(0x20, open)) } != nil, "\(page)")
+        }
     }
 
     @Test(

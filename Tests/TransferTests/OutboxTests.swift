@@ -16,7 +16,7 @@ struct OutboxTests {
     private func add(_ path: String) throws -> String {
         try outbox().add(
             OutboxItem(
-                identity: try .random(),
+                identity: .random(),
                 request: SendRequest(sources: [path]),
                 laptop: nil,
                 queued: 0,
@@ -83,7 +83,7 @@ struct OutboxTests {
         }
         func item(_ laptop: String?) throws -> OutboxItem {
             OutboxItem(
-                identity: try .random(),
+                identity: .random(),
                 request: SendRequest(sources: ["/a"]),
                 laptop: laptop,
                 queued: 0,

@@ -86,7 +86,7 @@ struct SendRequestTests {
 
     private func goldenIdentity() throws -> TransferIdentity {
         guard case .open(let open) = try decoded(GoldenFile("protocol/messages.txt")["open"]) else {
-            return try .random()
+            return .random()
         }
         return TransferIdentity(transfer: open.transfer, secret: open.secret)
     }

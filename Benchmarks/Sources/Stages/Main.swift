@@ -28,7 +28,7 @@ import Descriptors
 
     private static func reading(_ folder: String, _ sample: Sample) throws {
         let slab = try Slab(capacity: ArchiveLimits.frameBytes)
-        var digester = try Digester()
+        var digester = Digester()
         _ = try Measurement("walk, open, read, hash, describe", bytes: sample.byteCount, files: sample.fileCount) {
             let planner = try Sample.planner(folder)
             var total = 0
@@ -118,7 +118,7 @@ import Descriptors
 
     private static func extracting(_ sample: Sample, to scratch: String) throws {
         let destination = try Directory.open(scratch)
-        var digester = try Digester()
+        var digester = Digester()
         let readBack = try Slab(capacity: 256 << 10)
         var number = 0
         _ = try Measurement(

@@ -18,7 +18,7 @@ struct Sample {
     init(_ path: String, limit: Int) throws {
         let planner = try Self.planner(path)
         let slab = try Slab(capacity: ArchiveLimits.frameBytes)
-        var digester = try Digester()
+        var digester = Digester()
         var header = RecordBatches()
         header.append(.header(.standard))
         var frames: [(bytes: [UInt8], chunks: [Int])] = []

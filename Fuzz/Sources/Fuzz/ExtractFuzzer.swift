@@ -146,7 +146,7 @@ private struct Session {
         try staging.synchronize()
         guard machine.index.incompleteFiles == 0 else { return }
         let (delivery, staging, index) = (delivery, staging, machine.index)
-        var digester = try Digester()
+        var digester = Digester()
         let secret = try [UInt8]().withSpan { span in try digester.digest(span) }
         let head = PublicationHead(source: "", transfer: 1, secret: secret, destination: destination)
         _ = try blocking { try await delivery.deliver(index, staging, as: head, recall: nil) }
@@ -165,7 +165,7 @@ private struct Session {
         addEntry(kind: 2, tail: varint(UInt64(size)))
         guard !pieces.isEmpty else { return }
         var body = varint(number) + [1] + varint(UInt64(pieces.count))
-        var digester = try Digester()
+        var digester = Digester()
         for piece in pieces {
             body += [1] + varint(UInt64(piece.count))
             try piece.withSpan { span in try digester.digest(span) }.append(to: &body)
