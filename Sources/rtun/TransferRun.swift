@@ -26,6 +26,8 @@ struct TransferRun {
     let counter: SourceCounter?
     /// Nil where nobody can go on with it.
     var memory: SendMemory?
+    /// What takes the place of the request's name where there is no memory.
+    var streamRequest: [UInt8]?
     /// Read every file again, whatever is remembered of it.
     var readsAll = false
     /// Nil for as fast as it goes.
@@ -63,7 +65,7 @@ struct TransferRun {
             place: place,
             isUpdate: isUpdate
         )
-        request.request = try memory?.request.name()
+        request.request = try memory?.request.name() ?? streamRequest
         return request
     }
 
