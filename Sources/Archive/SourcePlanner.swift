@@ -131,7 +131,7 @@ package final class SourcePlanner: @unchecked Sendable {
         to frame: inout PlannedFrame,
         _ slab: Slab
     ) -> Bool {
-        let known = reading.flatMap { $0.isComplete && $0.items.count == 1 ? $0.items.first : nil }
+        let known = reading.flatMap { $0.isComplete && $0.offset == 0 && $0.items.count == 1 ? $0.items.first : nil }
         let bytes = known == nil ? entry.plannedBytes : 0
         guard frame.plannedBytes + bytes <= slab.capacity else {
             pending = entry
