@@ -205,7 +205,7 @@ struct SendCommand: AsyncParsableCommand {
         let item = OutboxItem(
             identity: try .random(),
             request: request,
-            laptop: nil,
+            laptop: client.to,
             queued: UInt64(max(0, Timestamp.now().seconds)),
             compression: transfer.compress == "auto" ? nil : transfer.compress
         )
