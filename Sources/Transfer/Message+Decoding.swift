@@ -147,6 +147,10 @@ extension OpenRequest {
         )
         request = try fields.bytes(5, count: 16)
         isAnew = try fields.number(6) == 1
+        guard let conflict = ConflictRule(rawValue: try fields.number(9) ?? 0) else {
+            throw FormatError("an unknown rule for conflicts")
+        }
+        self.conflict = conflict
     }
 }
 
@@ -172,6 +176,7 @@ extension Committed {
         view = ViewOutcome(rawValue: try fields.number(4) ?? 0) ?? .saved
         reason = try fields.text(5, atMost: 512)
         setting = try fields.text(6, atMost: 128)
+        left = try fields.number(7) ?? 0
     }
 }
 

@@ -142,6 +142,8 @@ package struct OpenRequest: Sendable, Hashable {
     package var place: [UInt8]?
     /// View: what is shown in that place is only replaced.
     package var isUpdate = false
+    /// Send: what becomes of names that are taken.
+    package var conflict = ConflictRule.auto
 
     package init(
         transfer: TransferID,
@@ -277,6 +279,8 @@ package struct Committed: Sendable, Hashable {
     package var names: [String] = []
     package var files: UInt64 = 0
     package var bytes: UInt64 = 0
+    /// Files that are not there because another one of their name stays.
+    package var left: UInt64 = 0
     package var view: ViewOutcome = .saved
     package var reason: String?
     package var setting: String?

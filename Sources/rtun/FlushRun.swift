@@ -149,6 +149,7 @@ struct FlushRun {
             memory: SendMemory(request, report: report),
             identity: item.identity,
             firstPatience: patience,
+            conflict: request.conflict,
             check: { welcome in
                 guard item.isFor(welcome) else { throw OtherLaptop() }
                 try held.withLock {

@@ -19,6 +19,8 @@ struct SendJob {
     let identity: TransferIdentity
     /// How long to wait for the first contact.
     let firstPatience: Duration
+    /// What becomes of names that are taken.
+    let conflict: ConflictRule
     /// Read every file again, whatever is remembered of it.
     var readsAll = false
     /// Looks at each laptop before anything is sent to it, and throws where it is not the one.
@@ -38,6 +40,7 @@ struct SendJob {
             counter: isCounted ? SourceCounter(sources: sources.sources, options: options) : nil,
             memory: memory,
             streamRequest: try sources.streamName.map { _ in try RandomBytes.make(16) },
+            conflict: conflict,
             readsAll: readsAll,
             rate: transfer.rate,
             check: check

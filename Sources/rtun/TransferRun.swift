@@ -28,6 +28,7 @@ struct TransferRun {
     var memory: SendMemory?
     /// What takes the place of the request's name where there is no memory.
     var streamRequest: [UInt8]?
+    var conflict = ConflictRule.auto
     /// Read every file again, whatever is remembered of it.
     var readsAll = false
     /// Nil for as fast as it goes.
@@ -66,6 +67,7 @@ struct TransferRun {
             isUpdate: isUpdate
         )
         request.request = try memory?.request.name() ?? streamRequest
+        request.conflict = conflict
         return request
     }
 

@@ -51,7 +51,9 @@ struct StreamSpoolTests {
         var planned = Planned()
         let slab = try Slab(capacity: 4 << 20)
         var digester = try Digester()
-        for _ in 0..<segments where planner.hasRoom {
+        var left = segments
+        while left > 0, planner.hasRoom {
+            left -= 1
             guard let frame = planner.next(into: slab) else {
                 planned.isWhole = true
                 break
