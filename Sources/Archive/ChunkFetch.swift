@@ -93,27 +93,41 @@ extension ChunkFetch.Result {
     fileprivate mutating func lose(_ origin: ChunkOrigin, _ reason: RetractReason) {
         switch origin.file {
         case .source(let entry): lost.append(LostFile(number: origin.number, reason: reason, entry: entry))
+        case .spool: lost.append(LostFile(number: origin.number, reason: reason, entry: nil))
         }
     }
 }
 
 /// A file that chunks are read from again.
-private final class OpenedOrigin {
-    private let descriptor: OwnedDescriptor
+private enum OpenedOrigin {
+    case source(OwnedFile)
+    case spool(StreamSpool)
+
+    /// An enumeration cannot hold the descriptor itself and be copied.
+    final class OwnedFile {
+        let descriptor: OwnedDescriptor
+
+        init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = descriptor }
+    }
 
     init?(_ origin: ChunkOrigin) {
         switch origin.file {
         case .source(let entry):
             guard let file = try? entry.open() else { return nil }
-            descriptor = file
+            self = .source(OwnedFile(file))
+        case .spool(let spool): self = .spool(spool)
         }
     }
 
     /// True where all bytes of the range could be read.
     func read(into slab: Slab, _ range: Range<Int>, at offset: Int64) -> Bool {
-        let count = try? slab.withMutableBytes(range) { (span: inout MutableRawSpan) throws(SystemError) in
-            try descriptor.read(into: &span, at: offset)
+        switch self {
+        case .spool(let spool): return spool.read(offset, into: slab, range)
+        case .source(let file):
+            let count = try? slab.withMutableBytes(range) { (span: inout MutableRawSpan) throws(SystemError) in
+                try file.descriptor.read(into: &span, at: offset)
+            }
+            return count == range.count
         }
-        return count == range.count
     }
 }

@@ -2,19 +2,24 @@
 
 import Descriptors
 
-/// What was read of one file, from its start: a record of the files cache (`docs/archive-format.md` section 10).
+/// What was read of one file: a record of the files cache (`docs/archive-format.md` section 10).
 struct FileReading: Sendable, Hashable {
     /// The opened file when it was read.
     var identity: FileIdentity
     /// Seconds since 1970 by this host's clock when this identity was first seen.
     var seen: Int64
-    /// Chunks and holes from offset 0 on that may be believed while the identity is the same.
+    /// Chunks and holes from `offset` on that may be believed while the identity is the same.
     var items: [ChunksRecord.Item] = []
-    /// The items are all that the file has.
+    /// The file ends behind the items.
     var isComplete = false
 
+    /// Bytes of the file before the items: what was read of a new file within its first seconds is not believed.
+    var offset: Int64 = 0
+    /// Bytes of the file before the end of the items.
+    var end: Int64 = 0
+
     /// Bytes of the file that the items stand for.
-    var length: Int64 = 0
+    var length: Int64 { end - offset }
 }
 
 /// When what was read of a file may be believed later: nobody can have written behind the read without being seen.

@@ -119,11 +119,16 @@ extension FileReading {
         append(stretch)
     }
 
-    /// Adds what follows without a gap and may be believed.
+    /// Adds what may be believed: from the first such stretch on, what follows it without a gap.
     fileprivate mutating func append(_ stretch: FileStretch) {
-        guard stretch.isSettled, stretch.offset == length, !isComplete else { return }
+        guard stretch.isSettled, !isComplete else { return }
+        if items.isEmpty {
+            offset = stretch.offset
+            end = offset
+        }
+        guard stretch.offset == end else { return }
         items.append(contentsOf: stretch.items)
-        length += stretch.items.reduce(0) { $0 + $1.length }
+        end += stretch.items.reduce(0) { $0 + $1.length }
         isComplete = stretch.isLast
     }
 }

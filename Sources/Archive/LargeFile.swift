@@ -18,6 +18,8 @@ final class LargeFile {
     private var isFirst = true
     /// What is known of the file and not announced yet.
     private var known: ArraySlice<ChunksRecord.Item> = []
+    /// Where that begins: what stands before is read and cut, and has to be cut there, too.
+    private let knownOffset: Int64
     private let seen: Int64
     private(set) var isFinished = false
     /// The file changed and was taken back; it may be opened anew.
@@ -35,6 +37,7 @@ final class LargeFile {
         isSparse = opened.allocatedBlocks * 512 < opened.size
         let reading = reading?.identity == FileIdentity(opened) ? reading : nil
         known = reading?.items[...] ?? []
+        knownOffset = reading?.offset ?? 0
         seen = reading?.seen ?? Timestamp.now().seconds
         descriptor.adviseSequential()
     }
@@ -46,23 +49,24 @@ final class LargeFile {
     func nextSegment(into slab: Slab) -> FileSegment {
         let identity = FileIdentity(opened)
         let now = Timestamp.now().seconds
+        let announces = !known.isEmpty && position >= knownOffset
         var segment = FileSegment(entry: nil, number: entry.number)
         segment.origin = FileSegment.Origin(
             file: .source(entry),
             offset: position,
             identity: identity,
             seen: seen,
-            isSettled: !known.isEmpty || SettlingRule.isSettled(identity, seen: seen, now: now)
+            isSettled: announces || SettlingRule.isSettled(identity, seen: seen, now: now)
         )
         if isFirst {
             segment.entry = entry.record(.file(size: size), status: opened)
             isFirst = false
         }
         do throws(SystemError) {
-            if known.isEmpty {
-                try fill(&segment, slab)
-            } else {
+            if announces {
                 try announceKnown(&segment)
+            } else {
+                try fill(&segment, slab)
             }
             if position == size { try end(&segment) }
         } catch {
@@ -96,7 +100,7 @@ final class LargeFile {
                 let next = isSparse ? min(try descriptor.nextData(from: position) ?? size, size) : position
                 if next > position { segment.pieces.append(.hole(next - position)) }
                 position = next
-                if next == size { return }
+                if next == size || reachesKnown(position) { return }
                 run = next..<(isSparse ? min(try descriptor.nextHole(from: next) ?? size, size) : size)
             }
             let isOneChunk = run.upperBound - run.lowerBound <= Int64(ArchiveLimits.chunkBytes)
@@ -121,12 +125,22 @@ final class LargeFile {
                 guard let length else { break }
                 segment.pieces.append(.data((start + cut)..<(start + cut + length)))
                 cut += length
+                if reachesKnown(position + Int64(cut)) { break }
             }
             position += Int64(cut)
             used += cut
             // What lies behind the last cut is read again with the next segment, from the page cache.
-            if cut < got || used == slab.capacity { return }
+            if cut < got || used == slab.capacity || reachesKnown(position) { return }
         }
+    }
+
+    /// True where the rest of the file, or some of it, is known from here on.
+    ///
+    /// A start of the file that is cut otherwise now is not what it was: then nothing is believed of the rest.
+    private func reachesKnown(_ place: Int64) -> Bool {
+        guard !known.isEmpty else { return false }
+        if place > knownOffset { known = [] }
+        return place == knownOffset
     }
 
     private func end(_ segment: inout FileSegment) throws(SystemError) {

@@ -12,15 +12,18 @@ package struct NamePlan: Sendable {
     package let destination: [EntryName]
     /// What a top-level name is to be called, before any number.
     package let naming: @Sendable (String) -> String
+    package let conflict: ConflictRule
     private var chosen: [Int: String] = [:]
 
     package init(
         inbox: Directory,
         destination: [EntryName],
+        conflict: ConflictRule = .auto,
         naming: @escaping @Sendable (String) -> String = { $0 }
     ) {
         self.inbox = inbox
         self.destination = destination
+        self.conflict = conflict
         self.naming = naming
     }
 
@@ -28,6 +31,9 @@ package struct NamePlan: Sendable {
     package var prefix: String { destination.map { $0.text + "/" }.joined() }
 
     /// The first of `name`, `name (2)` … that is free or that this source delivered, for a top-level entry.
+    ///
+    /// Where the conflict rule numbers nothing it is the name itself, where it renames what was delivered is no better
+    /// than anything else.
     package mutating func choose(
         _ entry: Int,
         name: String,
@@ -39,8 +45,8 @@ package struct NamePlan: Sendable {
         let folder = try destinationIfPresent()
         var candidate = name
         var number = 2
-        while let status = try folder?.statusIfPresent(candidate), number <= 9_999 {
-            if let receipt = book?[prefix + candidate], receipt.isOf(status) { break }
+        while conflict.numbers, let status = try folder?.statusIfPresent(candidate), number <= 9_999 {
+            if conflict == .auto, let receipt = book?[prefix + candidate], receipt.isOf(status) { break }
             candidate = Publication.numbered(name, number, isFolder: isFolder)
             number += 1
         }

@@ -26,7 +26,7 @@ package struct PackedFrame: Sendable {
 extension PackedFrame {
     /// The slab is given away: what is wanted of it is read again, unless some of it cannot be.
     package mutating func letGoOfSlab() {
-        guard chunks.allSatisfy({ $0.origin != nil }) else { return }
+        guard chunks.allSatisfy(\.canBeReadAgain) else { return }
         for chunk in chunks.indices { chunks[chunk].isInSlab = false }
         rawBytes = 0
     }

@@ -9,6 +9,7 @@ extension Publication {
     package func writeReceipts(to writer: ReceiptWriter, book: ReceiptBook) throws(StagingError) {
         var lists: [Int: [ChunksRecord.Item]] = [:]
         let linkTargets = Set(index.hardLinks.values)
+        let left = leftEntries
         var ofLinked: [Int: [ChunksRecord.Item]] = [:]
         var folder = FolderPath()
         var entry = -1
@@ -30,7 +31,7 @@ extension Publication {
                 guard chunks.isLast else { return }
                 ended = (file, lists.removeValue(forKey: file) ?? [])
             }
-            guard let ended, failure == nil else { return }
+            guard let ended, failure == nil, !left.contains(ended.entry) else { return }
             if linkTargets.contains(ended.entry) { ofLinked[ended.entry] = ended.items }
             do throws(StagingError) {
                 try writeReceipt(of: ended.entry, ended.items, &folder, to: writer, book)
@@ -40,6 +41,7 @@ extension Publication {
         }
         if let failure { throw failure }
         for (link, target) in index.hardLinks.sorted(by: { $0.key < $1.key }) {
+            guard !left.contains(link) else { continue }
             try writeReceipt(of: link, ofLinked[target] ?? [], &folder, to: writer, book)
         }
     }

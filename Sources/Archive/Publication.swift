@@ -15,6 +15,8 @@ package struct Publication {
         case at(String)
         /// The user has the same.
         case skipped
+        /// Another one stays there.
+        case left
         /// Somebody moved or removed it meanwhile.
         case lost
     }
@@ -29,6 +31,8 @@ package struct Publication {
     private(set) var finalNames: [Int: String] = [:]
     /// Entries without a final name.
     private(set) var absent: Set<Int> = []
+    /// Of those, the ones in whose place another one stays; of a folder everything that is in it, too.
+    private var left: Set<Int> = []
     private var mergedFolders: [Int] = []
     /// Inodes of which this publication replaces a name: that moves the change time of their other names.
     private var replaced: Set<UInt64> = []
@@ -88,6 +92,15 @@ package struct Publication {
             .map { absent.contains($0) ? "" : finalNames[$0] ?? index.entries[$0].name.text }
     }
 
+    /// Entries that are not there because another one stays, with all that is in them.
+    package var leftEntries: Set<Int> {
+        guard !left.isEmpty else { return [] }
+        // A folder stands before what is in it.
+        return index.entries.indices.reduce(into: left) { found, entry in
+            if found.contains(Int(index.entries[entry].parent)) { found.insert(entry) }
+        }
+    }
+
     // MARK: - One step
 
     private mutating func carryOut(_ step: PublicationStep) throws(SystemError) {
@@ -110,8 +123,9 @@ package struct Publication {
                     folders.note(step.entry, parent: parent, name: final)
                 }
             }
-        case .skipped, .lost:
+        case .skipped, .left, .lost:
             absent.insert(step.entry)
+            if case .left = outcome { left.insert(step.entry) }
             folders.forget(step.entry)
             if case .lost = outcome { isWhole = false }
         }
@@ -125,6 +139,7 @@ package struct Publication {
         switch step.action {
         case .keep: return .at(step.name)
         case .skip: return .skipped
+        case .leave: return .left
         case .place: return try place(step, staged, holder)
         case .replace: return try replace(step, staged, holder)
         case .merge:

@@ -13,6 +13,8 @@ struct PublicationPlanner {
         case nothing
         /// It is kept, and what it counts on is not there any more.
         case lost
+        /// Another one has its name, and that is an error.
+        case conflict
     }
 
     private let index: ArchiveIndex
@@ -25,7 +27,7 @@ struct PublicationPlanner {
     private var finalNames: [Int: String] = [:]
     /// What the paths of one folder begin with, which neighbours share; no entry at first.
     private var lastFolder = (entry: -2, prefix: "")
-    /// Folders that will move with all that is in them.
+    /// Folders that will move, or be dropped, with all that is in them.
     private var movesWhole: [Bool]
     /// Inodes of kept files that have got a further name just now, which moves their change time.
     private var linked: Set<UInt64> = []
@@ -41,23 +43,26 @@ struct PublicationPlanner {
 
     /// Hands out the steps in the order in which they are to be carried out.
     ///
-    /// Throws `changedMeanwhile` where a file that is kept is not there any more.
+    /// Throws `changedMeanwhile` where a file that is kept is not there any more, and `conflict` where the rule says so.
     mutating func plan(
         _ emit: (PublicationStep) throws(SystemError) -> Void
     ) throws(StagingError) {
         var lost: Int?
+        var conflict: Int?
         do throws(SystemError) {
-            for entry in index.entries.indices where lost == nil && !index.entries[entry].isVoid {
+            for entry in index.entries.indices where lost == nil && conflict == nil && !index.entries[entry].isVoid {
                 switch try decide(entry) {
                 case .step(let step): try emit(step)
                 case .nothing: break
                 case .lost: lost = entry
+                case .conflict: conflict = entry
                 }
             }
         } catch {
             throw StagingError(error)
         }
         if let lost { throw .changedMeanwhile(path: index.path(of: lost)) }
+        if let conflict { throw .conflict(path: index.path(of: conflict)) }
     }
 
     private mutating func decide(_ entry: Int) throws(SystemError) -> Decision {
@@ -66,7 +71,8 @@ struct PublicationPlanner {
         let isKept = index.entries[entry].isKept
         if parent >= 0, movesWhole[parent] {
             movesWhole[entry] = kind == .folder
-            return isKept ? .lost : .nothing
+            // Of a folder that is dropped what was to be kept is nobody's concern.
+            return isKept && names.conflict != .skip ? .lost : .nothing
         }
         guard let holder = try folders.handle(of: parent), let staged = try staging.stagedFolder(of: parent) else {
             return isKept ? .lost : .nothing
@@ -96,6 +102,11 @@ struct PublicationPlanner {
             if let step = try step(entry, mine, staged, holder, as: candidate, isFirst: number == 2) {
                 return .step(step)
             }
+            if names.conflict == .error { return .conflict }
+            if names.conflict == .skip {
+                movesWhole[entry] = isFolder
+                return .step(PublicationStep(.leave, entry, as: candidate, inode: mine.inode))
+            }
             candidate = Publication.numbered(wanted, number, isFolder: isFolder)
             number += 1
         }
@@ -118,12 +129,14 @@ struct PublicationPlanner {
             return PublicationStep(.place, entry, as: name, inode: mine.inode)
         }
         let receipt = book?[path(of: entry, as: name)]
-        if isFolder, isFirst, standing.kind == .directory, parent >= 0 || receipt?.isOf(standing) == true {
+        if isFolder, isFirst, standing.kind == .directory, names.conflict != .rename,
+            parent >= 0 || receipt?.isOf(standing) == true
+        {
             if !name.utf8.elementsEqual(index.entries[entry].name.text.utf8) { finalNames[entry] = name }
             folders.note(entry, parent: parent, name: name)
             return PublicationStep(.merge, entry, as: name, inode: standing.inode)
         }
-        if let receipt, standing.kind != .directory, isOurs(standing, receipt) {
+        if names.conflict == .auto, let receipt, standing.kind != .directory, isOurs(standing, receipt) {
             movesWhole[entry] = isFolder
             return PublicationStep(.replace, entry, as: name, inode: mine.inode, replaced: FileIdentity(standing))
         }

@@ -15,6 +15,8 @@ struct PublicationStep: Sendable, Hashable {
         case skip = 4
         /// It was delivered before and stands there: only its name is told.
         case keep = 5
+        /// Another one has the name and stays: what is staged is dropped.
+        case leave = 6
     }
 
     /// Index of the entry.

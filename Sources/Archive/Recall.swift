@@ -182,7 +182,8 @@ package struct Recall: Sendable {
                 }
                 offset += item.length
             }
-            guard isUseful else { continue }
+            // Of a list that goes on, what is to come may stand in it.
+            guard isUseful || !offer.isLast else { continue }
             guard try staging.adopt(found, path: offer.path, as: offer.place, size: offer.size) else { continue }
             return Adopted(chunks: found.journalled.chunks, isUntouched: found.isUntouched)
         }

@@ -23,7 +23,7 @@ package final class SourcePlanner: @unchecked Sendable {
     private let chunker: ContentChunker
     private let isCancelled = Atomic<Bool>(false)
     private var walk: SourceWalk
-    private var stream: StreamSource?
+    private let stream: StreamSource?
     private var pending: WalkedEntry?
     private var large: (file: LargeFile, entry: WalkedEntry)?
     /// Files that changed, to be announced again.
@@ -50,6 +50,9 @@ package final class SourcePlanner: @unchecked Sendable {
         self.stream = stream
         self.chunker = chunker
     }
+
+    /// Whether `next` may be asked: standard input waits while too much of it is not durable; from any thread.
+    package var hasRoom: Bool { stream?.hasRoom ?? true }
 
     /// The next frame, nil when the sources are exhausted.
     ///
@@ -128,7 +131,7 @@ package final class SourcePlanner: @unchecked Sendable {
         to frame: inout PlannedFrame,
         _ slab: Slab
     ) -> Bool {
-        let known = reading.flatMap { $0.isComplete && $0.items.count == 1 ? $0.items.first : nil }
+        let known = reading.flatMap { $0.isComplete && $0.offset == 0 && $0.items.count == 1 ? $0.items.first : nil }
         let bytes = known == nil ? entry.plannedBytes : 0
         guard frame.plannedBytes + bytes <= slab.capacity else {
             pending = entry

@@ -15,6 +15,8 @@ package enum StagingError: Error, Sendable, CustomStringConvertible {
     case integrity(path: String)
     /// What the send counts on was changed at its final place meanwhile; sending again helps.
     case changedMeanwhile(path: String)
+    /// Another one has the name of an entry, and the sender does not want that.
+    case conflict(path: String)
     /// Another process owns the staging folder.
     case inUse
     case codec(String)
@@ -33,6 +35,7 @@ package enum StagingError: Error, Sendable, CustomStringConvertible {
         case .diskFull(let cause), .readOnly(let cause), .inputOutput(let cause): cause.description
         case .integrity(let path): "read back from disk, \(path) is not what was sent"
         case .changedMeanwhile(let path): "\(path) changed on the laptop during the send"
+        case .conflict(let path): "something else stands where \(path) is to go"
         case .inUse: "another process writes this transfer"
         case .codec(let text): text
         }

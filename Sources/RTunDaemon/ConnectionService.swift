@@ -416,7 +416,11 @@ struct ConnectionService: Sendable {
             return Recall(
                 book: memory.book,
                 donors: donors,
-                names: NamePlan(inbox: inbox.directory, destination: open.destination)
+                names: NamePlan(
+                    inbox: inbox.directory,
+                    destination: open.destination,
+                    conflict: open.conflict
+                )
             )
         }
         let receiver = try Receiver(
@@ -427,7 +431,8 @@ struct ConnectionService: Sendable {
             space: space
         ) { index, staging, recall in
             switch open.purpose {
-            case .send: try await delivery.deliver(index, staging, as: head, recall: recall)
+            case .send:
+                try await delivery.deliver(index, staging, as: head, recall: recall, conflict: open.conflict)
             case .view:
                 try await delivery.view(
                     index,

@@ -47,11 +47,14 @@ package struct Delivery: Sendable {
         _ index: ArchiveIndex,
         _ staging: Staging,
         as head: PublicationHead,
-        recall: Recall?
+        recall: Recall?,
+        conflict: ConflictRule = .auto
     ) async throws -> Committed {
         try await inTurn(of: head.source) {
             do { try inbox.checkInPlace() } catch { throw TransferError.local(.unusableFolder) }
-            let names = recall?.names ?? NamePlan(inbox: inbox.directory, destination: head.destination)
+            let names =
+                recall?.names
+                ?? NamePlan(inbox: inbox.directory, destination: head.destination, conflict: conflict)
             let folder = try openDestination(head.destination)
             var publication = Publication(index, from: staging, to: folder, book: recall?.book, names: names)
             try publication.plan(head)
@@ -126,8 +129,13 @@ package struct Delivery: Sendable {
         try publication.carryOut()
         var committed = Committed()
         committed.names = publication.topLevelNames.map { $0.isEmpty ? "" : publication.names.prefix + $0 }
-        for entry in publication.index.entries
+        let left = publication.leftEntries
+        for (number, entry) in publication.index.entries.enumerated()
         where !entry.isVoid && (entry.kind == .file || entry.kind == .hardLink) {
+            if left.contains(number) {
+                committed.left += 1
+                continue
+            }
             committed.files += 1
             committed.bytes += UInt64(entry.size ?? 0)
         }

@@ -13,6 +13,7 @@ extension Abort {
         case .inputOutput: self.init(.inputOutput, "the laptop's disk reported an error")
         case .integrity: self.init(.integrity, "what the laptop's disk gave back is not what was sent")
         case .changedMeanwhile: self.init(.busy, "files on the laptop changed during the send; send again")
+        case .conflict(let path): self.init(.conflict, "another \(path) stands there already; nothing was changed")
         case .inUse: self.init(.busy, "the transfer is in use")
         case .codec: self.init(.protocolViolation, "a payload cannot be decoded")
         }

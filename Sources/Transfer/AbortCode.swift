@@ -16,6 +16,7 @@ package enum AbortCode: UInt8, Sendable, Hashable {
     case stopping = 12
     case quota = 13
     case timeout = 14
+    case conflict = 15
 }
 
 /// Why one side does not go on, as it tells the other.

@@ -145,6 +145,10 @@ extension OpenRequest {
         request = try fields.bytes(5, count: 16)
         isAnew = try fields.number(6) == 1
         guard page == nil || purpose == .view else { throw FormatError("a page that is not viewed") }
+        guard let conflict = ConflictRule(rawValue: try fields.number(10) ?? 0) else {
+            throw FormatError("an unknown rule for conflicts")
+        }
+        self.conflict = conflict
     }
 
     private static func name(_ text: String) throws(FormatError) -> EntryName {
@@ -178,6 +182,7 @@ extension Committed {
         view = ViewOutcome(rawValue: try fields.number(4) ?? 0) ?? .saved
         reason = try fields.text(5, atMost: 512)
         setting = try fields.text(6, atMost: 128)
+        left = try fields.number(7) ?? 0
     }
 }
 

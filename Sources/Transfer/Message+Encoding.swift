@@ -79,6 +79,7 @@ extension Message {
             if let place = open.place { fields.set(7, bytes: place) }
             if open.isUpdate { fields.set(8, number: 1) }
             if let page = open.page { fields.set(9, text: page.text) }
+            if open.conflict != .auto { fields.set(10, number: open.conflict.rawValue) }
         case .opened(let opened):
             fields.set(1, number: opened.epoch)
             fields.set(2, number: opened.credit)
@@ -102,6 +103,7 @@ extension Message {
             fields.set(4, number: committed.view.rawValue)
             if let reason = committed.reason { fields.set(5, text: reason.cut(toBytes: 512)) }
             if let setting = committed.setting { fields.set(6, text: setting) }
+            if committed.left > 0 { fields.set(7, number: committed.left) }
         case .echo(let bytes), .echoed(let bytes): body.append(contentsOf: bytes)
         case .commit(let commit):
             body.append(u64: commit.records)

@@ -144,6 +144,8 @@ package struct OpenRequest: Sendable, Hashable {
     package var isUpdate = false
     /// View: the web page in the folder that comes, which is opened; nil for a file alone.
     package var page: EntryName?
+    /// Send: what becomes of names that are taken.
+    package var conflict = ConflictRule.auto
 
     package init(
         transfer: TransferID,
@@ -281,6 +283,8 @@ package struct Committed: Sendable, Hashable {
     package var names: [String] = []
     package var files: UInt64 = 0
     package var bytes: UInt64 = 0
+    /// Files that are not there because another one of their name stays.
+    package var left: UInt64 = 0
     package var view: ViewOutcome = .saved
     package var reason: String?
     package var setting: String?

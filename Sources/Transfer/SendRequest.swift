@@ -18,6 +18,7 @@ package struct SendRequest: Sendable, Hashable {
     package var includes: [String] = []
     /// Contents of the pattern files.
     package var excludeFiles: [[UInt8]] = []
+    package var conflict = ConflictRule.auto
 
     /// Bytes of a path, a pattern or `-o`.
     package static let textLimit = 4_096
@@ -55,6 +56,7 @@ package struct SendRequest: Sendable, Hashable {
         for pattern in excludes { fields.set(4, text: pattern) }
         for pattern in includes { fields.set(5, text: pattern) }
         for contents in excludeFiles { fields.set(6, bytes: contents) }
+        if conflict != .auto { fields.set(7, number: conflict.rawValue) }
         var bytes: [UInt8] = []
         fields.encode(to: &bytes)
         return bytes
@@ -77,5 +79,9 @@ package struct SendRequest: Sendable, Hashable {
         excludes = try fields.texts(4, atMost: Self.textLimit)
         includes = try fields.texts(5, atMost: Self.textLimit)
         excludeFiles = fields.all(6)
+        guard let conflict = ConflictRule(rawValue: try fields.number(7) ?? 0) else {
+            throw FormatError("an unknown rule for conflicts")
+        }
+        self.conflict = conflict
     }
 }

@@ -69,6 +69,15 @@ package struct SendStore: Sendable {
         return sends.sorted { $0.changed > $1.changed }
     }
 
+    /// A file without a name, mode 0600, for what is kept of standard input: it goes with the process, however that ends.
+    package func makeSpool() throws(SystemError) -> OwnedDescriptor {
+        // The name is one that `sweep` removes, should the process die before the next line.
+        let name = goneName("spool")
+        let file = try home.createFile(name)
+        try home.removeFile(name)
+        return file
+    }
+
     /// Removes a send from this home; false where it is not known.
     @discardableResult
     package func forget(_ id: String) throws(SystemError) -> Bool {

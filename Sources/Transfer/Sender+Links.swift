@@ -90,13 +90,14 @@ extension Sender {
             }
         }
         try confirm(taken.records)
-        let lost = machine.beginEpoch(
+        let underWay = machine.beginEpoch(
             credit: min(link.opened.credit, TransferLimits.creditBytes),
             answered: answered,
             present: present
         )
-        .filter { $0.chunk.origin.map { !retracted.contains($0.number) } ?? true }
-        guard lost.allSatisfy({ $0.chunk.origin != nil }) else { throw TransferError.sourceGone }
+        for chunk in underWay.arrived { chunk.chunk.letGo() }
+        let lost = underWay.lost.filter { $0.chunk.origin.map { !retracted.contains($0.number) } ?? true }
+        guard lost.allSatisfy(\.chunk.canBeReadAgain) else { throw TransferError.sourceGone }
         progressNow.durableBytes = machine.durable
         fetches.append(contentsOf: ChunkFetch.fetches(of: lost))
         for records in unconfirmed { try await link.pace.say(records.message, inWindow: false) }

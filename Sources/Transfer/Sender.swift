@@ -201,6 +201,7 @@ package actor Sender {
                 continue
             }
             while resting.count > restCount { _ = await workshop.benches.put(resting.removeLast()) }
+            try await wait { _ in planner.hasRoom }
             guard let planned = try await workshop.serial.runIfActive({ planner.next(into: bench.slab) }) else {
                 _ = await workshop.benches.put(bench)
                 // What turns out not to be as it was announced is planned again.
@@ -253,6 +254,8 @@ package actor Sender {
             } else {
                 let message = bench.takeOutput()
                 _ = await workshop.benches.put(bench)
+                // Nothing is known of this source any more, not even what was durable before.
+                guard chunks.allSatisfy(\.chunk.isInSlab) else { throw TransferError.sourceGone }
                 // Moved, not copied: with a second reference to it the header would be written into a copy of the frame.
                 if let payload = draft.payload { try await send(payload, consume message, chunks) }
                 await noteResolved()
@@ -409,7 +412,7 @@ package actor Sender {
     }
 
     func markDurable(_ ranges: [ClosedRange<UInt64>]) throws {
-        try machine.markDurable(ranges)
+        for chunk in try machine.markDurable(ranges) { chunk.chunk.letGo() }
         progressNow.durableBytes = machine.durable
         wake()
     }
@@ -446,7 +449,11 @@ package actor Sender {
         guard let first = chunks.first?.ordinal else { return [] }
         try await wait { $0.machine.answered >= first + UInt64(chunks.count) }
         let had = machine.takeHad(first: first, count: chunks.count)
-        for (chunk, isHad) in zip(chunks, had) where isHad { progressNow.hadBytes += UInt64(chunk.chunk.length) }
+        for (chunk, isHad) in zip(chunks, had) where isHad {
+            progressNow.hadBytes += UInt64(chunk.chunk.length)
+            chunk.chunk.letGo()
+        }
+        wake()
         return had
     }
 

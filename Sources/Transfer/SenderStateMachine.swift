@@ -48,10 +48,11 @@ package struct SenderStateMachine: Sendable {
         return frames
     }
 
-    /// Takes DURABLE.
+    /// Takes DURABLE, and returns the chunks that are it now.
     ///
     /// A frame that is not under way is the receiver's fault.
-    package mutating func markDurable(_ ranges: [ClosedRange<UInt64>]) throws(FormatError) {
+    package mutating func markDurable(_ ranges: [ClosedRange<UInt64>]) throws(FormatError) -> [Sent] {
+        var arrived: [Sent] = []
         for range in ranges {
             guard range.upperBound < frames else { throw FormatError("DURABLE for a frame that was not sent") }
             for number in range {
@@ -62,18 +63,26 @@ package struct SenderStateMachine: Sendable {
                 outstanding -= bytes
                 durable += bytes
                 chunksUnderWay -= chunks.count
+                arrived.append(contentsOf: chunks)
             }
         }
+        return arrived
     }
 
     /// Begins a new epoch behind a broken link, with what HAVE has told of all chunks below `answered`.
     ///
-    /// Returns the chunks that were under way and are to be sent again, ascending.
-    package mutating func beginEpoch(credit: UInt64, answered: UInt64, present: [ClosedRange<UInt64>]) -> [Sent] {
+    /// Returns the chunks that were under way: those to be sent again, ascending, and those that have arrived.
+    package mutating func beginEpoch(
+        credit: UInt64,
+        answered: UInt64,
+        present: [ClosedRange<UInt64>]
+    ) -> (lost: [Sent], arrived: [Sent]) {
         var lost: [Sent] = []
+        var arrived: [Sent] = []
         for chunk in underWay.values.joined() {
             if present.holds(chunk.ordinal) {
                 durable += UInt64(chunk.chunk.length)
+                arrived.append(chunk)
             } else {
                 lost.append(chunk)
             }
@@ -90,7 +99,7 @@ package struct SenderStateMachine: Sendable {
         outstanding = 0
         frames = 0
         received.bytes = 0
-        return lost.sorted { $0.ordinal < $1.ordinal }
+        return (lost.sorted { $0.ordinal < $1.ordinal }, arrived)
     }
 
     /// Takes HAVE: what is answered only grows, and a range is below it and new.

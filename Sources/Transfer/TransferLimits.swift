@@ -10,6 +10,8 @@ package enum TransferLimits {
     package static let requestBytes = 16 << 10
     /// Raw bytes under way and not durable, per transfer.
     package static let creditBytes: UInt64 = 64 << 20
+    /// Segments of standard input, 4 MiB each, that are kept until they are durable.
+    package static let spoolSlots = 16
     /// Data connections of one transfer.
     package static let dataConnections = 8
     /// Verified bytes that start a sync.

@@ -21,7 +21,7 @@ struct Client {
     /// One event loop is enough: it only moves bytes.
     static let group = MultiThreadedEventLoopGroup.singleton
 
-    let finder: SocketFinder
+    private(set) var finder: SocketFinder
     private let startsFlush: Bool
 
     /// With `startsFlush`, whoever finds the laptop has the outbox delivered as well.
@@ -39,6 +39,14 @@ struct Client {
             ),
             group: Self.group
         )
+    }
+
+    /// The same for the laptop of that display name alone; nil where the user has said which one it is.
+    func to(_ laptop: String) -> Client? {
+        guard finder.laptop == nil, finder.given == nil else { return nil }
+        var copy = self
+        copy.finder.laptop = laptop
+        return copy
     }
 
     /// A connection to the laptop; what waits in the outbox is delivered beside it.

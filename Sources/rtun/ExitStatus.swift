@@ -38,7 +38,7 @@ enum ExitStatus: Int32, CaseIterable, Comparable {
             case .integrity: .integrity
             case .busy, .stopping, .timeout: .interrupted
             case .interrupted: .userInterrupt
-            case .protocolViolation, .unknown, .version, .internal: .failure
+            case .protocolViolation, .unknown, .version, .internal, .conflict: .failure
             }
     }
 

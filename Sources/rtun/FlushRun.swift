@@ -78,7 +78,7 @@ struct FlushRun {
         defer { renewal.cancel() }
         let report = transfer.report(named: item.request.title)
         do {
-            let (result, status) = try await send(item, claim, report)
+            let (result, status) = try await sendToItsLaptop(item, claim, report)
             try claim.finish(result)
             return .done(status)
         } catch is OtherLaptop {
@@ -99,10 +99,30 @@ struct FlushRun {
         }
     }
 
-    private func send(
+    /// Sends by the tunnel that answers, or where that leads to another laptop by one that leads to the item's own.
+    private func sendToItsLaptop(
         _ item: OutboxItem,
         _ claim: OutboxClaim,
         _ report: SendReport
+    ) async throws -> (OutboxResult, ExitStatus) {
+        do {
+            return try await send(item, claim, report, by: client, patience: transfer.firstPatience)
+        } catch is OtherLaptop {
+            guard let other = item.laptop.flatMap(client.to) else { throw OtherLaptop() }
+            do {
+                return try await send(item, claim, report, by: other, patience: .zero)
+            } catch is NoTunnel {
+                throw OtherLaptop()
+            }
+        }
+    }
+
+    private func send(
+        _ item: OutboxItem,
+        _ claim: OutboxClaim,
+        _ report: SendReport,
+        by client: Client,
+        patience: Duration
     ) async throws -> (OutboxResult, ExitStatus) {
         let request = item.request
         let place = try Destination(request.output, sourceCount: request.sources.count)
@@ -128,7 +148,8 @@ struct FlushRun {
             report: report,
             memory: SendMemory(request, report: report),
             identity: item.identity,
-            firstPatience: transfer.firstPatience,
+            firstPatience: patience,
+            conflict: request.conflict,
             check: { welcome in
                 guard item.isFor(welcome) else { throw OtherLaptop() }
                 try held.withLock {

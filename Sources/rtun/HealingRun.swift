@@ -24,7 +24,7 @@ struct HealingRun {
     /// Throws what cannot be healed, or the interruption that lasted.
     func send(
         rememberingIn folder: @escaping @Sendable (Welcome) -> Directory?,
-        _ makePlanner: () -> SourcePlanner
+        _ makePlanner: () throws -> SourcePlanner
     ) async throws -> TransferRun.Result {
         let request = try run.makeRequest()
         let latest = LatestReached(try await firstContact(request))
@@ -38,7 +38,7 @@ struct HealingRun {
             let reached = latest.reached
             do {
                 return try await run.send(
-                    makePlanner(),
+                    try makePlanner(),
                     on: reached,
                     relink: patience > .zero ? relink : nil,
                     rememberingIn: folder(reached.welcome)

@@ -36,6 +36,18 @@ struct SendCommand: AsyncParsableCommand {
     )
     var output: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "What becomes of a name that is taken: auto, rename, skip or error.",
+            discussion: """
+                auto replaces what this server delivered and nobody has changed since, and makes name (2) beside \
+                anything else; rename always makes name (2); skip keeps what stands there; error sends nothing.
+                """,
+            valueName: "rule"
+        )
+    )
+    var conflict: ConflictRule = .auto
+
     @Option(help: "The name of what comes from standard input.")
     var name: String?
 
@@ -86,7 +98,7 @@ struct SendCommand: AsyncParsableCommand {
         }
         let hasWords =
             !paths.isEmpty || filesFrom != nil || recursive || output != nil || name != nil || dryRun
-            || selection.isUsed
+            || selection.isUsed || conflict != .auto
         if other > 0, hasWords {
             throw ValidationError(
                 "--resume, --list and --forget take no sources: a send is remembered as it was asked for"
@@ -121,17 +133,18 @@ struct SendCommand: AsyncParsableCommand {
             let report = transfer.report(named: safe(paths.count == 1 ? paths[0] : "\(paths.count) sources"))
             for (path, name) in sources.renamed { report.note("\(safe(path)) will be \(safe(name))") }
             let isStream = sources.streamName != nil
-            let request = try SendRequest(
+            var request = try SendRequest(
                 paths: paths.filter { !isStream || $0 != "-" },
                 recursive: recursive,
                 output: output,
                 selection: selection
             )
+            request.conflict = conflict
             let options = try WalkOptions(request)
             if dryRun { return tell(sources, options, report) }
             if queue { return try enqueue(request, report) }
             return try await send(
-                job(sources, options, place, isStream ? nil : SendMemory(request, report: report), report)
+                job(sources, options, place, request, isStream ? nil : SendMemory(request, report: report), report)
             )
         }
     }
@@ -142,6 +155,7 @@ struct SendCommand: AsyncParsableCommand {
         _ sources: SourceArguments,
         _ options: WalkOptions,
         _ place: Destination,
+        _ request: SendRequest,
         _ memory: SendMemory?,
         _ report: SendReport
     ) throws -> SendJob {
@@ -156,6 +170,7 @@ struct SendCommand: AsyncParsableCommand {
             memory: memory,
             identity: .random(),
             firstPatience: transfer.firstPatience,
+            conflict: request.conflict,
             readsAll: checksum
         )
     }
@@ -168,6 +183,11 @@ struct SendCommand: AsyncParsableCommand {
             guard job.sources.streamName == nil else {
                 throw SourceArguments.Fault(
                     description: "the original rtun daemon must be told a size first: send a file, not -"
+                )
+            }
+            guard job.conflict == .auto else {
+                throw SourceArguments.Fault(
+                    description: "the original rtun daemon replaces what stands there: it knows no --conflict"
                 )
             }
             return try await OriginalRun(address: address, report: job.report).transfer(
@@ -200,7 +220,7 @@ struct SendCommand: AsyncParsableCommand {
             newName: place.newName
         )
         let memory = SendMemory(request, beganAt: send.inbox, laptop: send.laptop, report: report)
-        return try await self.send(job(sources, try WalkOptions(request), place, memory, report))
+        return try await self.send(job(sources, try WalkOptions(request), place, request, memory, report))
     }
 
     /// `--queue`: durable when this returns, sent when there is a tunnel.
@@ -208,7 +228,7 @@ struct SendCommand: AsyncParsableCommand {
         let item = OutboxItem(
             identity: .random(),
             request: request,
-            laptop: nil,
+            laptop: client.to,
             queued: UInt64(max(0, Timestamp.now().seconds)),
             compression: transfer.compress == "auto" ? nil : transfer.compress
         )
@@ -245,6 +265,17 @@ struct SendCommand: AsyncParsableCommand {
         report.note("\(files) files, \(ByteFormat.size(bytes)) would be sent")
         return report.problemCount > 0 ? .partial : .success
     }
+}
+
+extension ConflictRule: ExpressibleByArgument {
+    package init?(argument: String) {
+        guard let rule = Self.allCases.first(where: { "\($0)" == argument }) else { return nil }
+        self = rule
+    }
+
+    package var defaultValueDescription: String { "\(self)" }
+
+    package static var allValueStrings: [String] { allCases.map { "\($0)" } }
 }
 
 private struct QueuedLine: Encodable {

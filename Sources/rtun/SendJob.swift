@@ -19,6 +19,8 @@ struct SendJob {
     let identity: TransferIdentity
     /// How long to wait for the first contact.
     let firstPatience: Duration
+    /// What becomes of names that are taken.
+    let conflict: ConflictRule
     /// Read every file again, whatever is remembered of it.
     var readsAll = false
     /// Looks at each laptop before anything is sent to it, and throws where it is not the one.
@@ -37,6 +39,8 @@ struct SendJob {
             report: report,
             counter: isCounted ? SourceCounter(sources: sources.sources, options: options) : nil,
             memory: memory,
+            streamRequest: try sources.streamName.map { _ in try RandomBytes.make(16) },
+            conflict: conflict,
             readsAll: readsAll,
             rate: transfer.rate,
             check: check
@@ -44,18 +48,13 @@ struct SendJob {
         let healing = HealingRun(run: run, patience: transfer.patience, firstPatience: firstPatience)
         let result: TransferRun.Result
         do {
-            if let name = sources.streamName {
-                // Standard input can be read once: what a broken link has swallowed cannot be sent again.
-                let planner = SourcePlanner(
-                    walk: SourceWalk(sources: sources.sources, options: options),
-                    stream: StreamSource(reading: OwnedDescriptor(adopting: 0), name: name)
-                )
-                result = try await run.send(planner, on: try await healing.firstContact(try run.makeRequest()))
-            } else {
-                let folder: @Sendable (Welcome) -> Directory? = { [memory] _ in memory?.directory }
-                result = try await healing.send(rememberingIn: folder) {
-                    SourcePlanner(walk: SourceWalk(sources: sources.sources, options: options))
-                }
+            let stream = sources.streamName.map {
+                StreamSource(reading: OwnedDescriptor(adopting: 0), name: $0, spool: makeSpool())
+            }
+            let folder: @Sendable (Welcome) -> Directory? = { [memory] _ in memory?.directory }
+            result = try await healing.send(rememberingIn: folder) {
+                if let stream, !stream.rewind() { throw TransferError.sourceGone }
+                return SourcePlanner(walk: SourceWalk(sources: sources.sources, options: options), stream: stream)
             }
         } catch let delivered as TransferRun.AlreadyDelivered {
             result = delivered.result
@@ -68,6 +67,21 @@ struct SendJob {
         }
         memory?.finish()
         return result
+    }
+
+    /// Where standard input is kept until it is durable; nil where nobody waits for a broken link, or it cannot be kept.
+    private func makeSpool() -> StreamSpool? {
+        guard transfer.patience > .zero else { return nil }
+        let warn: @Sendable (any Error) -> Void = { [report] error in
+            report.note("standard input cannot be sent again if the link breaks: \(Client.describe(error))")
+        }
+        do {
+            let file = try SendStore(in: StateFolder()).makeSpool()
+            return StreamSpool(in: file, slots: TransferLimits.spoolSlots, failed: warn)
+        } catch {
+            warn(error)
+            return nil
+        }
     }
 
     /// Says which sources got another name because theirs was taken.

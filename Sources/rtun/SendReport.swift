@@ -135,6 +135,10 @@ final class SendReport: Sendable {
         if problems > Self.listedProblems, mode != .json {
             StandardStream.error.line("rtun: and \(problems - Self.listedProblems) more that were not sent")
         }
+        if committed.left > 0, mode == .text {
+            let files = committed.left == 1 ? "file was" : "files were"
+            StandardStream.error.line("rtun: \(committed.left) \(files) left out: another one stands there")
+        }
         switch mode {
         case .quiet: break
         case .json:
@@ -144,6 +148,7 @@ final class SendReport: Sendable {
                     laptop: laptop,
                     files: committed.files,
                     bytes: committed.bytes,
+                    leftFiles: committed.left,
                     wireBytes: progress.wireBytes,
                     hadBytes: progress.hadBytes,
                     secondsElapsed: elapsed,
@@ -223,6 +228,7 @@ private struct SummaryLine: Encodable {
     let laptop: String
     let files: UInt64
     let bytes: UInt64
+    let leftFiles: UInt64
     let wireBytes: UInt64
     let hadBytes: UInt64
     let secondsElapsed: Double

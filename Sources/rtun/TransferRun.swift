@@ -28,6 +28,9 @@ struct TransferRun {
     let counter: SourceCounter?
     /// Nil where nobody can go on with it.
     var memory: SendMemory?
+    /// What takes the place of the request's name where there is no memory.
+    var streamRequest: [UInt8]?
+    var conflict = ConflictRule.auto
     /// Read every file again, whatever is remembered of it.
     var readsAll = false
     /// Nil for as fast as it goes.
@@ -66,7 +69,8 @@ struct TransferRun {
             isUpdate: isUpdate,
             page: page
         )
-        request.request = try memory?.request.name()
+        request.request = try memory?.request.name() ?? streamRequest
+        request.conflict = conflict
         return request
     }
 

@@ -95,6 +95,73 @@ struct FilesCacheTests {
         #expect(found.seen == 7)
     }
 
+    @Test func `a new file's first seconds are read again, and the rest is known`() throws {
+        let one = try identity(1, size: 12)
+        let file = key("/new")
+        try write([
+            stretch(file, one, "abc", isLast: false, isSettled: false),
+            stretch(file, one, "def", offset: 3, isLast: false),
+            stretch(file, one, "ghi", offset: 6, isLast: false), stretch(file, one, "xyz", offset: 10, isLast: true),
+        ])
+        let found = try #require(FilesCache(in: folder).reading(of: file, one))
+        #expect(found.offset == 3)
+        #expect(found.length == 6, "behind a gap nothing is believed")
+        #expect(!found.isComplete)
+    }
+
+    /// What a planner makes of a file of which it knows the chunks from one of them on.
+    private func plan(_ path: String, knowing first: Int, of chunks: [PackedChunk]) throws -> [PackedChunk] {
+        let status = try folder.status(path)
+        let known = chunks[first...]
+        let offset = chunks[..<first].reduce(0) { $0 + $1.length }
+        var bytes: [UInt8] = []
+        FileStretch(
+            key: key("", source: 0),
+            identity: FileIdentity(status),
+            seen: 7,
+            offset: Int64(offset),
+            items: known.map { .chunk(length: $0.length, digest: $0.digest) },
+            isLast: true,
+            isSettled: true
+        )
+        .encode(to: &bytes)
+        try write([bytes])
+        return try plan(path, FilesCache(in: folder))
+    }
+
+    private func plan(_ path: String, _ cache: FilesCache?) throws -> [PackedChunk] {
+        let source = Source(folder: folder, name: path, topLevelName: name(path), folderPath: "")
+        let planner = SourcePlanner(walk: SourceWalk(sources: [source], options: WalkOptions()))
+        planner.cache = cache
+        let slab = try Slab(capacity: 4 << 20)
+        var digester = try Digester()
+        var chunks: [PackedChunk] = []
+        while let frame = planner.next(into: slab) {
+            let packed = try frame.pack(into: slab, digester: &digester)
+            #expect(packed.problems.isEmpty)
+            chunks += packed.chunks
+        }
+        return chunks
+    }
+
+    @Test func `a large file is read up to what is known of it, and no farther`() throws {
+        var generator = SeededGenerator(seed: 5)
+        var bytes = generator.bytes(20 << 20)
+        try TreeMaker.write(bytes, to: scratch.path + "/big")
+        let chunks = try plan("big", nil)
+        let first = 3
+        try #require(chunks.count > first + 2)
+        let again = try plan("big", knowing: first, of: chunks)
+        #expect(again.map(\.digest) == chunks.map(\.digest))
+        #expect(again.map(\.isInSlab) == chunks.indices.map { $0 < first })
+        // The times may lie about the first seconds: a start that is cut otherwise takes the rest with it.
+        bytes.replaceSubrange(0..<(9 << 20), with: generator.bytes(9 << 20))
+        try TreeMaker.write(bytes, to: scratch.path + "/big")
+        let changed = try plan("big", knowing: first, of: chunks)
+        #expect(changed.map(\.digest) == (try plan("big", nil)).map(\.digest))
+        #expect(changed.map(\.isInSlab).allSatisfy { $0 })
+    }
+
     @Test func `the attempt that got farther is believed, and a finished one replaces them all`() throws {
         let one = try identity(1)
         try write([stretch(key("/a"), one, "abc"), stretch(key("/b"), one, "def")])

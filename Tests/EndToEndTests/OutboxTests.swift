@@ -77,6 +77,29 @@ extension EndToEnd {
             #expect(result["names"] as? [String] == ["jobs/batch"])
         }
 
+        @Test("What --to named a laptop for is delivered there alone, also past another one that answers first")
+        func boundToLaptop() async throws {
+            try TreeMaker.write("for the desk\n", to: source.path + "/bound.txt")
+            try TreeMaker.write("for anybody\n", to: source.path + "/free.txt")
+            let bound = try await queue("--to", "desk", "bound.txt")
+            let free = try await queue("free.txt")
+            #expect(try await flush().status == 0)
+            #expect(text("bound.txt") == nil)
+            #expect(text("free.txt") == "for anybody\n", "it did not wait behind the other one")
+            #expect(try await listed()[bound]?["state"] as? String == "waiting")
+            #expect(try await listed()[free]?["state"] as? String == "delivered")
+            // RTUN_SOCK still leads to the first laptop.
+            let desk = try await DaemonUnderTest.start(
+                ["-s", home.path + "/.rtun/rtun.sock.desk"],
+                configuration: "name = \"desk\"\n[limits]\nfloor = 0\n"
+            )
+            #expect(try await flush().status == 0)
+            #expect(FileManager.default.contents(atPath: desk.inbox + "/bound.txt") == Data("for the desk\n".utf8))
+            #expect(text("bound.txt") == nil)
+            #expect(try await listed()[bound]?["laptop"] as? String == "desk")
+            try await desk.stop()
+        }
+
         @Test("A file that vanished is reported, and the others are delivered")
         func vanished() async throws {
             for name in ["stays.txt", "goes.txt", "lost.txt"] {

@@ -46,6 +46,68 @@ extension EndToEnd {
             #expect((result.stdout + result.stderr).contains("taken (2).txt"), "\(result)")
         }
 
+        @Test(
+            "With --conflict nothing is replaced: the new one lands beside it, is left out, or ends the send",
+            arguments: ["rename", "skip", "error"]
+        )
+        func conflictRule(_ rule: String) async throws {
+            // What this server delivered, what it did not, and what is new.
+            for name in ["ours", "same"] { try write("first\n", to: "\(rule)/\(name).txt") }
+            #expect(try await send("-r", rule).status == 0)
+            try writeInInbox("the user's\n", to: "\(rule)/theirs.txt")
+            for name in ["ours", "theirs", "new"] { try write("second\n", to: "\(rule)/\(name).txt") }
+            let result = try await send("--conflict", rule, "-r", rule)
+            let listing = TreeComparison.listing("\(daemon.inbox)/\(rule)").sorted()
+            #expect(arrived("\(rule)/ours.txt") == "first\n")
+            #expect(arrived("\(rule)/theirs.txt") == "the user's\n")
+            #expect(!listing.contains { $0.contains("(2)") })
+            let beside = FileManager.default.fileExists(atPath: "\(daemon.inbox)/\(rule) (2)")
+            #expect(beside == (rule == "rename"))
+            switch rule {
+            case "rename":
+                #expect(result.status == 0, "\(result)")
+                #expect(arrived("rename (2)/ours.txt") == "second\n")
+                #expect(arrived("rename (2)/same.txt") == "first\n")
+            case "skip":
+                #expect(result.status == 0, "\(result)")
+                #expect(arrived("skip/new.txt") == "second\n")
+                #expect(result.stderr.contains("2 files were left out"), "\(result)")
+            default:
+                #expect(result.status == 1, "\(result)")
+                #expect(result.stderr.contains("another error/ours.txt stands there already"), "\(result)")
+                #expect(arrived("error/new.txt") == nil)
+            }
+        }
+
+        @Test("A folder of the user's is left alone as a whole by --conflict skip, and what is the same is no conflict")
+        func conflictOfFolders() async throws {
+            try write("from the server\n", to: "own/inner/a.txt")
+            try write("alike\n", to: "alike.txt")
+            try writeInInbox("the user's\n", to: "own/b.txt")
+            try writeInInbox("alike\n", to: "alike.txt")
+            let skipped = try await send("--json", "--conflict", "skip", "-r", "own", "alike.txt")
+            #expect(skipped.status == 0, "\(skipped)")
+            #expect(skipped.stdout.contains("\"left_files\":1"), "\(skipped)")
+            let refused = try await send("--conflict", "error", "-r", "own")
+            #expect(refused.status == 1, "\(refused)")
+            #expect(try await send("--conflict", "error", "alike.txt").status == 0)
+            #expect(TreeComparison.listing("\(daemon.inbox)/own") == ["b.txt"])
+            #expect(arrived("alike (2).txt") == nil)
+            // What was left out has no receipt: it is not taken for delivered.
+            #expect(try await send("-r", "own").status == 0)
+            #expect(arrived("own (2)/inner/a.txt") == "from the server\n")
+        }
+
+        @Test("What --conflict error has sent once is no conflict the second time, and a new name is none")
+        func conflictAgain() async throws {
+            try write("once\n", to: "again/a.txt")
+            for _ in 0..<2 {
+                let result = try await send("--conflict", "error", "-r", "again")
+                #expect(result.status == 0, "\(result)")
+            }
+            #expect(TreeComparison.listing("\(daemon.inbox)/again") == ["a.txt"])
+        }
+
         @Test("The user's own file with the same contents is enough")
         func identical() async throws {
             try write("the same\n", to: "identical.txt")

@@ -12,6 +12,9 @@ from relay import Relay
 from rig import MIB
 from tunnel import Tunnel
 
+# Bytes of each file of the tree: a tenth of 100,000 of them is more than may be under way at once.
+SMALL = 8 << 10
+
 
 def source_bytes_read(log, source):
     """Bytes that calls of a log have read from files below a folder."""
@@ -92,14 +95,14 @@ def make(site, result, name, size):
     if name == "big.bin":
         site.make_file(name, size, result.random)
         return
-    # A tree of small files of one size: 2 KiB each.
+    # A tree of small files of one size.
     os.makedirs(site.path(name))
-    count = size // 2048
+    count = size // SMALL
     for folder in range(100):
         os.mkdir(site.path(f"{name}/{folder:03}"))
     for number in range(count):
         with open(site.path(f"{name}/{number % 100:03}/{number:06}"), "wb") as file:
-            file.write(result.random.randbytes(2048))
+            file.write(result.random.randbytes(SMALL))
 
 
 HOWS = {"living": "living sender", "new": "new process", "strace": "new process under strace"}
@@ -115,4 +118,4 @@ def cut_90(rig, result):
 def cut_90_tree(rig, result):
     files = rig.pick(20_000, 100_000)
     for how, text in HOWS.items():
-        one_cut(rig, result, "many", files * 2048, how, f"{files:,} files, {text}")
+        one_cut(rig, result, "many", files * SMALL, how, f"{files:,} files, {text}")

@@ -121,9 +121,12 @@ class Site:
         return found
 
     def has_noticed(self):
-        """Whether the daemon has seen a link break or a transfer end since it was started."""
+        """Whether the daemon has seen a link break or a transfer end since it was started.
+
+        One that had everything when its link broke is published, and ends like any other.
+        """
         with open(self.log) as file:
-            return any(text in line for line in file for text in ("ended", "a link broke"))
+            return any(line.endswith(": received\n") or "ended" in line or "a link broke" in line for line in file)
 
     def clear_inbox(self, keeps_identity=True):
         for name in os.listdir(self.inbox):

@@ -33,6 +33,8 @@ struct MessageTests {
         var openRequest = OpenRequest(transfer: transfer, secret: secret, purpose: .send, destination: [])
         openRequest.request = Array(0..<16)
         openRequest.isAnew = true
+        var openSkipping = OpenRequest(transfer: transfer, secret: secret, purpose: .send, destination: [])
+        openSkipping.conflict = .skip
         return [
             "hello": .hello(Hello(codecs: .all, software: "rtun 1.0", sourceKey: key, hostName: "gpu-node é")),
             "hello without key": .hello(
@@ -57,6 +59,7 @@ struct MessageTests {
             ),
             "open view": .open(OpenRequest(transfer: transfer, secret: secret, purpose: .view, destination: [])),
             "open request": .open(openRequest),
+            "open skip": .open(openSkipping),
             "open update": .open(
                 OpenRequest(
                     transfer: transfer,
@@ -315,10 +318,10 @@ struct MessageTests {
     }
 
     @Test func `codes, causes and outcomes of a later version read as the plainest of this one`() throws {
-        for code in [0, 15, 255] as [UInt64] {
+        for code in [0, 16, 255] as [UInt64] {
             #expect(try decoded(fields(0x51, [(1, number(code))])) == .abort(Abort(.internal, "")))
         }
-        for code in 1...14 as ClosedRange<UInt8> {
+        for code in 1...15 as ClosedRange<UInt8> {
             #expect(try decoded(fields(0x51, [(1, [code])])) == .abort(Abort(AbortCode(rawValue: code)!, "")))
         }
         #expect(try decoded(fields(0x51, [(1, number(256 + 3))])) == .abort(Abort(.internal, "")))
