@@ -22,7 +22,7 @@ struct ConnectionService: Sendable {
     private let suspects: Suspects
     private let notices: NoticeBoard
     private let arrivals: ArrivalBoard
-    private let inhibitor: SleepInhibitor
+    private let desktop: Desktop
     private let admission: Admission
     private let labels: LabelSockets
     private let ledger: SpaceLedger
@@ -39,7 +39,7 @@ struct ConnectionService: Sendable {
         suspects: Suspects,
         notices: NoticeBoard,
         arrivals: ArrivalBoard,
-        inhibitor: SleepInhibitor,
+        desktop: Desktop,
         admission: Admission,
         labels: LabelSockets,
         ledger: SpaceLedger,
@@ -55,7 +55,7 @@ struct ConnectionService: Sendable {
         self.suspects = suspects
         self.notices = notices
         self.arrivals = arrivals
-        self.inhibitor = inhibitor
+        self.desktop = desktop
         self.admission = admission
         self.labels = labels
         self.ledger = ledger
@@ -305,7 +305,7 @@ struct ConnectionService: Sendable {
             taken: taken
         )
         let started = NIODeadline.now()
-        await inhibitor.begin()
+        await desktop.transferBegan()
         do {
             do { try await answerer.answer(.opened(opened)) } catch let error as TransferError where error.breaksLink {
                 // It finds out when it reads.
@@ -352,7 +352,7 @@ struct ConnectionService: Sendable {
             await registry.remove(open.transfer)
             logRefusal("transfer \(open.transfer) ended: \(error)")
         }
-        await inhibitor.end()
+        await desktop.transferEnded()
     }
 
     /// What a transfer that was published already was answered with; one that a daemon's death has interrupted is first.

@@ -16,7 +16,7 @@ package struct Delivery: Sendable {
     static let viewLimit = 255
 
     private(set) var inbox: Inbox
-    let opener: Opener
+    private let desktop: Desktop
     let shelf: ReceiptShelf
     let workshop: Workshop
     private let turns = Turns()
@@ -24,9 +24,9 @@ package struct Delivery: Sendable {
     /// The key that governs them.
     private var viewSetting: String?
 
-    package init(inbox: Inbox, opener: Opener, shelf: ReceiptShelf, workshop: Workshop) {
+    package init(inbox: Inbox, desktop: Desktop, shelf: ReceiptShelf, workshop: Workshop) {
         self.inbox = inbox
-        self.opener = opener
+        self.desktop = desktop
         self.shelf = shelf
         self.workshop = workshop
     }
@@ -208,10 +208,10 @@ package struct Delivery: Sendable {
         let path = inbox.path + "/" + Self.viewFolderName + "/" + (final.isEmpty ? wanted : final)
         if isUpdate, standing != nil {
             committed.view = .replaced
-            await opener.mark(path)
+            await desktop.mark(path)
             return committed
         }
-        switch await opener.open(path) {
+        switch await desktop.open(path) {
         case .opened: committed.view = .opened
         case .failed, .unavailable:
             // Which program failed, and how, is the laptop's own business.
