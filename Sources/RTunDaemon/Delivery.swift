@@ -161,6 +161,7 @@ package struct Delivery: Sendable {
         guard let top = tops.first, tops.count == 1, index.entries[top].kind == .file else {
             throw TransferError.local(Abort(.policy, "one file at a time can be viewed"))
         }
+        do { try inbox.checkInPlace() } catch { throw TransferError.local(.unusableFolder) }
         let name = index.entries[top].name.text
         let folder = try viewFolder()
         var names = recall?.names ?? viewNames(at: nil)

@@ -19,10 +19,13 @@ package enum WorkerWall {
         }
     }
 
-    /// What libraries read when they start, to count processors and to name the time zone; harmless, and small.
+    /// What libraries read, to count processors and to name the time zone.
+    ///
+    /// libdispatch looks at its threads in `/proc/TID`, which is not below `/proc/self`, and ends the process where
+    /// it cannot. What is private of other processes there (environment, memory, descriptors) the wall keeps closed:
+    /// behind it a process may not trace one that is outside.
     private static let systemFiles = [
-        "/proc/self", "/proc/sys/kernel/random", "/sys/fs/cgroup", "/sys/devices/system/cpu", "/dev/null",
-        "/dev/urandom", "/etc/localtime",
+        "/proc", "/sys/fs/cgroup", "/sys/devices/system/cpu", "/dev/null", "/dev/urandom", "/etc/localtime",
     ]
 
     /// Raises it; the process must have one thread, with everything open that it needs from elsewhere.

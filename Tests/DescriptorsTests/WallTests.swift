@@ -30,6 +30,7 @@ struct WallTests {
             let wall = try Wall.begin()
             try wall.allow(.keep, below: inside)
             try wall.allowReading(path + "/reading")
+            try wall.allowReading("/proc")
             try wall.raiseForThisThread()
 
             func refused(_ what: String, as expected: Errno = .permissionDenied, _ body: () throws -> Void) {
@@ -60,6 +61,15 @@ struct WallTests {
             refused("binding a socket") { try UnixSocket.listen(at: UnixAddress(path: path + "/inside/s")).close() }
             refused("running a program") {
                 _ = try ChildProcess.spawn(executable: "/bin/true", arguments: [], environment: []).wait()
+            }
+
+            // Of other processes only what everybody may know; libdispatch reads that of its threads.
+            let (own, other) = (try Directory.open("/proc/self"), try Directory.open("/proc/\(getppid())"))
+            try own.openFile("stat").close()
+            try other.openFile("stat").close()
+            // Root may look at every process (CAP_PERFMON), but not into its memory.
+            for name in ["mem"] + (geteuid() == 0 ? [] : ["environ", "maps"]) {
+                refused(name) { try other.openFile(name).close() }
             }
 
             // What is allowed works, renames from one folder to another as well.

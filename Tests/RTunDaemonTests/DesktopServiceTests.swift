@@ -151,7 +151,7 @@ struct DesktopServiceTests {
             ).message(0)
         )
         let programs = programs
-        #expect(await Waiting.until { (try? programs.recorded().count) == 1 })
+        try #require(await Waiting.until(within: .seconds(60)) { (try? programs.recorded().count) == 1 })
         let process = try #require(Int32(try programs.recorded()[0]))
         try end.close()
         try await task.value
