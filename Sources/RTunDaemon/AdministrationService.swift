@@ -8,6 +8,8 @@ import Transfer
 struct AdministrationService: Sendable {
     let registry: TransferRegistry
     let labels: LabelSockets
+    let desktop: Desktop
+    let wall: WorkerWall.State
     let stop: StopSignal
 
     func serve(_ connection: SocketConnection) async {
@@ -26,7 +28,9 @@ struct AdministrationService: Sendable {
             await stop.fire()
         case "STATUS":
             let count = await registry.count
-            try? await connection.send(ByteBuffer(string: "{\"running_transfers\":\(count)}\r\n"))
+            // No quotes are in the words of the wall.
+            let status = "{\"desktop\":\(desktop.isAlive),\"running_transfers\":\(count),\"wall\":\"\(wall)\"}"
+            try? await connection.send(ByteBuffer(string: status + "\r\n"))
         default: try? await connection.send(ByteBuffer(string: "ERROR unknown command\r\n"))
         }
     }

@@ -14,14 +14,12 @@ package actor ArrivalBoard {
     private static let sourceLimit = 1_000
 
     private let notices: NoticeBoard
-    private let opener: Opener
     private let inboxPath: String
     private var lastSends: [String: Int64] = [:]
 
     /// `inboxPath` is absolute.
-    package init(notices: NoticeBoard, opener: Opener, inboxPath: String) {
+    package init(notices: NoticeBoard, inboxPath: String) {
         self.notices = notices
-        self.opener = opener
         self.inboxPath = inboxPath
     }
 
@@ -37,14 +35,11 @@ package actor ArrivalBoard {
         if lastSends.count > Self.sourceLimit { lastSends = [source: now] }
         let isFirst = last.map { now - $0 >= Self.sessionGap } ?? true
         guard isFirst || elapsed >= Self.longSend, let text = Self.sentence(committed, from: origin) else { return }
-        let opener = opener
         let folder = inboxPath + "/" + Self.folder(of: committed)
         await notices.show(
             DesktopNotice(title: "files have arrived", body: text, urgency: .low, origin: origin),
-            offering: "Show folder"
-        ) {
-            _ = await opener.open(folder)
-        }
+            offering: folder
+        )
     }
 
     /// "412 files, 1.2 GB from cluster in results/"; nil where everything stood there already.

@@ -22,7 +22,7 @@ struct ConnectionService: Sendable {
     private let suspects: Suspects
     private let notices: NoticeBoard
     private let arrivals: ArrivalBoard
-    private let inhibitor: SleepInhibitor
+    private let desktop: Desktop
     private let admission: Admission
     private let labels: LabelSockets
     private let ledger: SpaceLedger
@@ -39,7 +39,7 @@ struct ConnectionService: Sendable {
         suspects: Suspects,
         notices: NoticeBoard,
         arrivals: ArrivalBoard,
-        inhibitor: SleepInhibitor,
+        desktop: Desktop,
         admission: Admission,
         labels: LabelSockets,
         ledger: SpaceLedger,
@@ -55,7 +55,7 @@ struct ConnectionService: Sendable {
         self.suspects = suspects
         self.notices = notices
         self.arrivals = arrivals
-        self.inhibitor = inhibitor
+        self.desktop = desktop
         self.admission = admission
         self.labels = labels
         self.ledger = ledger
@@ -83,14 +83,17 @@ struct ConnectionService: Sendable {
             }
             guard let messages = try Greeting.messages(inLine: line) else {
                 timer.cancel()
-                let host = settings.value.host(gate)
-                let folder = try inbox.folder(for: gate, host)
+                let (whole, gate, current, ledger) = (inbox, gate, settings.value, ledger)
+                let host = current.host(gate)
+                let folder = try whole.folder(for: gate, host)
                 let reception = LineReception(
                     inbox: folder,
                     delivery: delivery.into(folder, for: gate, host),
                     workshop: workshop,
                     logger: logger
-                )
+                ) { name in
+                    try ledger.open(in: folder, of: whole, for: gate, current, stagingName: name, source: nil)
+                }
                 try await LineDialogue(gate: gate, settings: settings, notices: notices, reception: reception)
                     .serve(stream, first: line)
                 return
@@ -305,7 +308,7 @@ struct ConnectionService: Sendable {
             taken: taken
         )
         let started = NIODeadline.now()
-        await inhibitor.begin()
+        await desktop.transferBegan()
         do {
             do { try await answerer.answer(.opened(opened)) } catch let error as TransferError where error.breaksLink {
                 // It finds out when it reads.
@@ -352,7 +355,7 @@ struct ConnectionService: Sendable {
             await registry.remove(open.transfer)
             logRefusal("transfer \(open.transfer) ended: \(error)")
         }
-        await inhibitor.end()
+        await desktop.transferEnded()
     }
 
     /// What a transfer that was published already was answered with; one that a daemon's death has interrupted is first.
@@ -370,8 +373,8 @@ struct ConnectionService: Sendable {
     private func begin(_ open: OpenRequest, _ memory: SourceMemory?, answersOffers: Bool) async throws
         -> IncomingTransfer
     {
-        let (wholeInbox, gate, host) = (inbox, gate, settings.value.host(gate))
-        let (ledger, limits) = (ledger, settings.value.limits)
+        let (wholeInbox, gate, settings, ledger) = (inbox, gate, settings.value, ledger)
+        let host = settings.host(gate)
         let (inbox, staging, donors, space) = try await workshop.run {
             try wholeInbox.checkInPlace()
             let inbox = try wholeInbox.folder(for: gate, host)
@@ -381,20 +384,14 @@ struct ConnectionService: Sendable {
             let attempt = "\(open.transfer)-" + String(UInt32.random(in: .min ... .max), radix: 16)
             let name = memory?.stagingName(attempt, for: open.request) ?? attempt
             let staging = try Staging(in: inbox.directory, name: name)
-            var quotas: [SpaceLedger.Quota] = []
-            if let limit = limits.inbox {
-                quotas.append(.init(setting: "limits.inbox", folder: wholeInbox.directory, limit: limit))
-            }
-            if let limit = host.quota {
-                quotas.append(.init(setting: gate.setting("quota"), folder: inbox.directory, limit: limit))
-            }
             do throws(SystemError) {
                 let space = try ledger.open(
-                    in: inbox.directory,
+                    in: inbox,
+                    of: wholeInbox,
+                    for: gate,
+                    settings,
                     stagingName: name,
-                    source: memory?.name,
-                    limits: limits,
-                    quotas: quotas
+                    source: memory?.name
                 )
                 return (inbox, staging, donors, space)
             } catch {

@@ -16,27 +16,43 @@ private import UnixSignals
 package struct Daemon: Sendable {
     /// Seconds that an unfinished transfer is kept.
     private static let stagingLifetime: Int64 = 7 * 86_400
+    /// How long the desktop's process must have lived for its death to be a reason to start anew.
+    private static let desktopLifetime: Duration = .seconds(60)
+
+    /// Why it stopped serving.
+    package enum Ending: Sendable {
+        /// It was told to.
+        case stopped
+        /// Another process has to take its place: for folders that this one may not reach, or for a new desktop.
+        case renewal
+    }
 
     private let configuration: DaemonConfiguration
     private let logger: Logger
     private let logFile: LogFile
     private let inbox: Inbox
+    private let grounds: [Ground]
     private let suspects: Suspects
     private let folder: StateFolder
     private let settings: CurrentSettings
+    private let wall: WorkerWall.State
 
     package init(
         _ configuration: DaemonConfiguration,
         settings: CurrentSettings,
         folder: StateFolder,
         inbox: Inbox,
+        grounds: [Ground],
         suspects: Suspects,
-        logFile: LogFile
+        logFile: LogFile,
+        wall: WorkerWall.State
     ) {
         self.configuration = configuration
         self.settings = settings
         self.folder = folder
         self.inbox = inbox
+        self.grounds = grounds
+        self.wall = wall
         self.suspects = suspects
         self.logFile = logFile
         logger = Logger(label: "rtun") { logFile.handler(label: $0) }
@@ -49,20 +65,21 @@ package struct Daemon: Sendable {
         socket: consuming OwnedDescriptor,
         control: consuming OwnedDescriptor,
         supervisor: consuming OwnedDescriptor,
+        desktop process: Result<DesktopProcess, any Error>,
         ready: @escaping @Sendable () -> Void
-    ) async throws {
+    ) async throws -> Ending {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let workshop = try await Workshop()
         let registry = TransferRegistry()
-        let opener = Opener()
-        let delivery = Delivery(inbox: inbox, opener: opener, shelf: ReceiptShelf(), workshop: workshop)
-        let notices = NoticeBoard(notifier: Notifier(), logger: logger)
-        let arrivals = ArrivalBoard(notices: notices, opener: opener, inboxPath: inbox.path)
-        let inhibitor = SleepInhibitor()
+        let desktop = Desktop()
+        let delivery = Delivery(inbox: inbox, desktop: desktop, shelf: ReceiptShelf(), workshop: workshop)
+        let notices = NoticeBoard(desktop: desktop, logger: logger)
+        let arrivals = ArrivalBoard(notices: notices, inboxPath: inbox.path)
         let admission = Admission()
         let labels = LabelSockets(in: folder)
         let ledger = SpaceLedger()
         let (configuration, settings, inbox, suspects, logger) = (configuration, settings, inbox, suspects, logger)
+        let (grounds, wall) = (grounds, wall)
         let service: @Sendable (Gate) -> ConnectionService = { gate in
             ConnectionService(
                 gate: gate,
@@ -75,7 +92,7 @@ package struct Daemon: Sendable {
                 suspects: suspects,
                 notices: notices,
                 arrivals: arrivals,
-                inhibitor: inhibitor,
+                desktop: desktop,
                 admission: admission,
                 labels: labels,
                 ledger: ledger,
@@ -93,14 +110,27 @@ package struct Daemon: Sendable {
         let administrators = try await Self.listen(on: control, group)
         let link = try await SocketConnection.adopting(supervisor, on: group)
         logger.info("listening", metadata: ["socket": "\(configuration.socketPath)", "inbox": "\(inbox.path)"])
+        if case .absent(let reason) = wall {
+            logger.warning("no wall around the daemon: \(reason)")
+        } else {
+            logger.info("the wall around the daemon stands", metadata: ["by": "\(wall)"])
+        }
+        let desktopProcess = await connect(desktop, to: process, group)
         ready()
 
+        var ending = Ending.stopped
         await withTaskGroup(of: Void.self) { tasks in
             tasks.addTask { await Self.serve(peers, logger) { await service(.plain).serve($0) } }
             tasks.addTask { await Self.serve(labels, service, admission, group, logger) }
             tasks.addTask {
                 await Self.serve(administrators, logger) { connection in
-                    await AdministrationService(registry: registry, labels: labels, stop: stop).serve(connection)
+                    await AdministrationService(
+                        registry: registry,
+                        labels: labels,
+                        desktop: desktop,
+                        wall: wall,
+                        stop: stop
+                    ).serve(connection)
                 }
             }
             tasks.addTask {
@@ -114,6 +144,9 @@ package struct Daemon: Sendable {
                         try settings.reload()
                         await labels.openRemembered(and: settings.value.labels, logger)
                         logger.info("the configuration was read again")
+                        guard !Ground.cover(settings.value, by: grounds) else { continue }
+                        logger.info("another process is started for folders that this one may not reach")
+                        await stop.fire(.renewal)
                     } catch {
                         logger.error("what held before goes on to hold: \(error)")
                     }
@@ -124,7 +157,17 @@ package struct Daemon: Sendable {
                 while let bytes = try? await link.receive(), bytes.readableBytes >= 0 {}
                 await stop.fire()
             }
-            await stop.wait()
+            tasks.addTask {
+                guard let desktopProcess else { return }
+                let began = ProcessContext.monotonicNow
+                await desktop.serve()
+                await desktopProcess.reap()
+                guard await !stop.hasFired else { return }
+                logger.error("the process that opens and shows has died; nothing is opened or shown until a new start")
+                // One that lives for moments only would keep every transfer from going on.
+                if ProcessContext.monotonicNow - began >= Self.desktopLifetime { await stop.fire(.renewal) }
+            }
+            ending = await stop.wait()
             logger.info("stopping")
             await registry.stopAll(.stopping)
             for _ in 0..<40 where await registry.count > 0 {
@@ -135,9 +178,28 @@ package struct Daemon: Sendable {
             link.close()
             peers.channel.close(promise: nil)
             administrators.channel.close(promise: nil)
+            desktop.close()
         }
+        await desktopProcess?.reap()
         await workshop.shutDown()
         try await group.shutdownGracefully()
+        return ending
+    }
+
+    /// Ties the desktop to its process; nil where there is none.
+    private func connect(
+        _ desktop: Desktop,
+        to process: Result<DesktopProcess, any Error>,
+        _ group: MultiThreadedEventLoopGroup
+    ) async -> DesktopProcess? {
+        do {
+            let process = try process.get()
+            try await desktop.connect(to: process, on: group)
+            return process
+        } catch {
+            logger.error("nothing is opened or shown: \(error)")
+            return nil
+        }
     }
 
     /// Completes and removes what earlier transfers left, in the folders of all hosts.
@@ -249,20 +311,21 @@ package struct Daemon: Sendable {
 }
 
 /// Fires once; whoever waits goes on.
-package actor StopSignal {
-    private var hasFired = false
-    private var waiting: [CheckedContinuation<Void, Never>] = []
+actor StopSignal {
+    private var ending: Daemon.Ending?
+    private var waiting: [CheckedContinuation<Daemon.Ending, Never>] = []
 
-    package init() {}
+    var hasFired: Bool { ending != nil }
 
-    package func fire() {
-        hasFired = true
-        for continuation in waiting { continuation.resume() }
+    func fire(_ cause: Daemon.Ending = .stopped) {
+        let ending = ending ?? cause
+        self.ending = ending
+        for continuation in waiting { continuation.resume(returning: ending) }
         waiting = []
     }
 
-    package func wait() async {
-        guard !hasFired else { return }
-        await withCheckedContinuation { waiting.append($0) }
+    func wait() async -> Daemon.Ending {
+        if let ending { return ending }
+        return await withCheckedContinuation { waiting.append($0) }
     }
 }

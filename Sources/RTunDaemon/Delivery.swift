@@ -16,7 +16,7 @@ package struct Delivery: Sendable {
     static let viewLimit = 255
 
     private(set) var inbox: Inbox
-    let opener: Opener
+    private let desktop: Desktop
     let shelf: ReceiptShelf
     let workshop: Workshop
     private let turns = Turns()
@@ -24,9 +24,9 @@ package struct Delivery: Sendable {
     /// The key that governs them.
     private var viewSetting: String?
 
-    package init(inbox: Inbox, opener: Opener, shelf: ReceiptShelf, workshop: Workshop) {
+    package init(inbox: Inbox, desktop: Desktop, shelf: ReceiptShelf, workshop: Workshop) {
         self.inbox = inbox
-        self.opener = opener
+        self.desktop = desktop
         self.shelf = shelf
         self.workshop = workshop
     }
@@ -170,6 +170,7 @@ package struct Delivery: Sendable {
         guard let top = tops.first, tops.count == 1, index.entries[top].kind == (page == nil ? .file : .folder) else {
             throw TransferError.local(Abort(.policy, "one file at a time can be viewed"))
         }
+        do { try inbox.checkInPlace() } catch { throw TransferError.local(.unusableFolder) }
         let name = index.entries[top].name.text
         let folder = try viewFolder()
         var names = recall?.names ?? viewNames(at: nil, isPage: page != nil)
@@ -227,10 +228,10 @@ package struct Delivery: Sendable {
         if let page { path += "/" + page.text }
         if isUpdate, standing != nil {
             committed.view = .replaced
-            await opener.mark(path)
+            await desktop.mark(path)
             return committed
         }
-        switch await opener.open(path) {
+        switch await desktop.open(path) {
         case .opened: committed.view = .opened
         case .failed, .unavailable:
             // Which program failed, and how, is the laptop's own business.

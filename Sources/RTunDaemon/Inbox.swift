@@ -52,16 +52,24 @@ package struct Inbox: Sendable {
     ///
     /// Throws where something that is no folder, or a symlink, has the name.
     package func folder(for gate: Gate, _ settings: Settings.Host) throws -> Inbox {
-        if let chosen = settings.directory {
-            let (path, directory) = try Self.openChecked(chosen)
-            return Inbox(path: path, directory: directory, identity: identity)
-        }
+        if let chosen = settings.directory { return try folder(chosen: chosen) }
         guard case .host(let label) = gate else { return self }
         return Inbox(
             path: path + "/" + label.text,
             directory: try directory.openOrMakeDirectory(label.text),
             identity: identity
         )
+    }
+
+    /// The folder that a host's settings name, made when it is missing.
+    func folder(chosen: String) throws -> Inbox {
+        do {
+            let (path, directory) = try Self.openChecked(chosen)
+            return Inbox(path: path, directory: directory, identity: identity)
+        } catch let error as SystemError {
+            // Also what the worker's wall keeps it from: a folder that was not there, or another, when it started.
+            throw Fault(description: "the folder \(chosen) cannot be used: \(error); then send the daemon SIGHUP")
+        }
     }
 
     /// Throws where the path does not lead to the held folder any more: it was moved, removed or replaced.
@@ -118,7 +126,10 @@ package struct Inbox: Sendable {
         }
     }
 
-    private static func make(_ path: String) throws {
+    /// Makes a folder with its parents where it is missing.
+    static func make(_ path: String) throws {
+        // Behind the worker's wall what is above the folder cannot be opened, nor anything made there.
+        guard try Self.openIfPresent(path) == nil else { return }
         var folder = try Directory.open("/")
         var names = path.split(separator: "/").map(String.init)[...]
         // What exists may be reached through symlinks of the user's own; what is made is a plain folder.

@@ -20,6 +20,8 @@ final class IncomingFile: @unchecked Sendable {
     private(set) var receivedBytes: Int64 = 0
     private(set) var index = ArchiveIndex()
     let staging: Staging
+    /// Closed by who has the file.
+    let space: SpaceLedger.Reservation
     private let slab: Slab
     private let scratch: Slab
     private var whole: Digester
@@ -27,15 +29,27 @@ final class IncomingFile: @unchecked Sendable {
     private var filled = 0
     private var unsynced = 0
 
-    /// Makes the staging folder.
-    init(_ transfer: OriginalTransfer, in inbox: Inbox) throws {
+    /// Makes the staging folder, and sets aside what was announced; throws `Abort` where that is not to be had.
+    init(
+        _ transfer: OriginalTransfer,
+        in inbox: Inbox,
+        _ openSpace: (String) throws -> SpaceLedger.Reservation
+    ) throws {
         size = transfer.size
         slab = try Slab(capacity: Int(min(max(transfer.size, 1), Int64(Self.chunkBytes))))
         scratch = try Slab(capacity: 256 << 10)
         whole = Digester()
         chunk = Digester()
-        staging = try Staging(in: inbox.directory, name: TransferID.random().description)
+        let name = TransferID.random().description
+        staging = try Staging(in: inbox.directory, name: name)
         do {
+            space = try openSpace(name)
+        } catch {
+            try staging.remove()
+            throw error
+        }
+        do {
+            try space.reserve(UInt64(transfer.size))
             try apply(.header(ContentChunker.Parameters.standard))
             try apply(
                 .entry(
@@ -50,6 +64,7 @@ final class IncomingFile: @unchecked Sendable {
                 )
             )
         } catch {
+            space.close(staysOnDisk: false)
             try staging.remove()
             throw error
         }
@@ -95,6 +110,7 @@ final class IncomingFile: @unchecked Sendable {
             }
             if let refusal { throw Refused(cause: refusal.cause) }
             index.complete(target)
+            space.noteWritten(UInt64(count))
         }
         unsynced += count
         if unsynced >= Self.syncBytes {

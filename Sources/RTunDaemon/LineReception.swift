@@ -12,24 +12,26 @@ struct LineReception: Sendable {
     let delivery: Delivery
     let workshop: Workshop
     let logger: Logger
+    /// Opens the account of what is staged under a name; blocks.
+    let openSpace: @Sendable (String) throws -> SpaceLedger.Reservation
 
     /// Says READY, takes the bytes, and returns what the client is told last.
     ///
     /// Throws where the connection is lost in between.
     func receive(_ transfer: OriginalTransfer, _ stream: inout MessageStream) async throws -> OriginalReply {
-        let inbox = inbox
+        let (inbox, openSpace) = (inbox, openSpace)
         let file: IncomingFile
         do {
-            file = try await workshop.run { try IncomingFile(transfer, in: inbox) }
+            file = try await workshop.run { try IncomingFile(transfer, in: inbox, openSpace) }
         } catch {
             return .notTaken(reason(error))
         }
         do {
             let reply = try await receive(transfer, file, &stream)
-            await discard(file.staging)
+            await discard(file)
             return reply
         } catch {
-            await discard(file.staging)
+            await discard(file)
             throw error
         }
     }
@@ -102,11 +104,14 @@ struct LineReception: Sendable {
                 "\(LogFile.peerKey)": "-",
             ]
         )
+        file.space.close(staysOnDisk: true)
         guard transfer.isView, committed.view != .opened else { return .done }
         return .notOpened(committed.reason ?? "the laptop could not open it")
     }
 
-    private func discard(_ staging: Staging) async {
+    private func discard(_ file: IncomingFile) async {
+        let staging = file.staging
+        defer { file.space.close(staysOnDisk: false) }
         do {
             try await workshop.run { try staging.remove() }
         } catch {
@@ -119,7 +124,8 @@ struct LineReception: Sendable {
         logger.warning("a file of the original's protocol failed: \(error)", metadata: ["\(LogFile.peerKey)": "-"])
         return switch error {
         case let error as StagingError: Abort(error).reason
-        case TransferError.local(let abort): abort.reason
+        case TransferError.local(let abort), let abort as Abort:
+            abort.setting.map { "\(abort.reason) (setting on the laptop: \($0))" } ?? abort.reason
         case is IncomingFile.Refused: "the laptop's file system does not take the name"
         default: "the laptop's daemon failed"
         }

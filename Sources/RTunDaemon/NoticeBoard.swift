@@ -6,7 +6,7 @@ package import Transfer
 
 /// Shows notifications within their budget, and one summary for those held back.
 package actor NoticeBoard {
-    private let notifier: Notifier
+    private let desktop: Desktop
     private let logger: Logger
     private var budget = NotificationBudget()
     private var summaryTask: Task<Void, Never>?
@@ -19,16 +19,11 @@ package actor NoticeBoard {
         let id: String
     }
 
-    /// Notices whose buttons are waited for, each by one program.
-    private var waitingButtons = 0
-    private static let buttonLimit = 4
-    private static let buttonPatience: Duration = .seconds(600)
-
     /// Ids that are remembered.
     private static let numberLimit = 256
 
-    package init(notifier: Notifier, logger: Logger) {
-        self.notifier = notifier
+    package init(desktop: Desktop, logger: Logger) {
+        self.desktop = desktop
         self.logger = logger
     }
 
@@ -42,33 +37,18 @@ package actor NoticeBoard {
         return await shown(notice, id.map { NumberKey(origin: notice.origin.budgetName, id: $0) })
     }
 
-    /// Shows a notice with a button, without waiting; `pressed` runs if the user presses it within ten minutes.
-    package func show(
-        _ notice: DesktopNotice,
-        offering button: String,
-        pressed: @escaping @Sendable () async -> Void
-    ) async {
+    /// Shows a notice with a button that opens `folder`, an absolute path in an inbox, without waiting for the user.
+    package func show(_ notice: DesktopNotice, offering folder: String) async {
         guard budget.admit(notice.origin.budgetName, at: Self.seconds) else {
             planSummary()
             return
         }
-        guard waitingButtons < Self.buttonLimit else {
-            _ = await shown(notice)
-            return
-        }
-        waitingButtons += 1
-        let notifier = notifier
-        Task {
-            if await notifier.show(notice, offering: button, for: Self.buttonPatience) { await pressed() }
-            self.buttonIsGone()
-        }
+        await desktop.offer(notice, folder: folder)
     }
-
-    private func buttonIsGone() { waitingButtons -= 1 }
 
     private func shown(_ notice: DesktopNotice, _ key: NumberKey? = nil) async -> NotifyOutcome {
         let earlier = key.flatMap { key in numbers.first { $0.key == key }?.number }
-        switch await notifier.show(notice, replacing: earlier) {
+        switch await desktop.show(notice, replacing: earlier) {
         case .shown(let number):
             if let key, let number {
                 numbers.removeAll { $0.key == key }

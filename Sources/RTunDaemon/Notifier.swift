@@ -25,6 +25,9 @@ package struct DesktopNotice: Equatable, Sendable {
     /// Seconds after which it may go; nil leaves that to the desktop.
     package var expiry: UInt64?
 
+    /// The longest expiry: a day.
+    static let longestExpiry: UInt64 = 86_400
+
     package init(title: String, body: String, urgency: Urgency = .normal, origin: Origin, expiry: UInt64? = nil) {
         self.title = title
         self.body = body

@@ -46,5 +46,8 @@ package struct Settings: Sendable, Equatable {
     /// Labels that have a section.
     package var labels: [HostLabel] { hosts.keys.compactMap { HostLabel($0) }.sorted() }
 
+    /// Folders that hosts have of their own.
+    package var directories: [String] { Set(hosts.values.compactMap { $0.directory }).sorted() }
+
     mutating func set(_ host: Host, for name: String) { hosts[name] = host }
 }

@@ -36,6 +36,16 @@ package struct SettingsFile: Sendable {
         path = (folder ?? (home.hasPrefix("/") ? home + "/.config" : nil)).map { $0 + "/rtun/config.toml" }
     }
 
+    /// What has to be readable for `read`: its folder, made if it is missing, so that a file can appear there, and the
+    /// file itself where it is a link to another place.
+    package var places: [String] {
+        guard let path else { return [] }
+        let folder = String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
+        // Without the folder the defaults hold until the next start.
+        try? Inbox.make(folder)
+        return [folder] + ((try? ProcessContext.realPath(of: path)).map { [$0] } ?? [])
+    }
+
     /// Reads it; without a file the defaults.
     package func read() throws(SettingsFault) -> Settings {
         guard let path, let text = try text(at: path) else { return Settings() }

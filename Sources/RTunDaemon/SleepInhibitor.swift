@@ -37,6 +37,7 @@ package actor SleepInhibitor {
 
     /// A transfer has ended.
     package func end() {
+        guard count > 0 else { return }
         count -= 1
         guard count == 0 else { return }
         starting?.cancel()
@@ -45,6 +46,12 @@ package actor SleepInhibitor {
         guard let child else { return }
         self.child = nil
         Task { await Self.reap(child) }
+    }
+
+    /// Whoever began has gone.
+    func endAll() {
+        count = min(count, 1)
+        if count == 1 { end() }
     }
 
     private func start() {

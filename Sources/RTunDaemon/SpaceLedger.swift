@@ -88,6 +88,31 @@ package final class SpaceLedger: Sendable {
         return Reservation(ledger: self, account: number)
     }
 
+    /// The same with what the settings say of a host, whose folder in the `whole` inbox is `inbox`.
+    func open(
+        in inbox: Inbox,
+        of whole: Inbox,
+        for gate: Gate,
+        _ settings: Settings,
+        stagingName: String,
+        source: String?
+    ) throws(SystemError) -> Reservation {
+        var quotas: [Quota] = []
+        if let limit = settings.limits.inbox {
+            quotas.append(Quota(setting: "limits.inbox", folder: whole.directory, limit: limit))
+        }
+        if let limit = settings.host(gate).quota {
+            quotas.append(Quota(setting: gate.setting("quota"), folder: inbox.directory, limit: limit))
+        }
+        return try open(
+            in: inbox.directory,
+            stagingName: stagingName,
+            source: source,
+            limits: settings.limits,
+            quotas: quotas
+        )
+    }
+
     fileprivate func reserve(_ bytes: UInt64, for number: UInt64) throws(Abort) {
         // Outside of the lock: it may wait for a disk.
         guard let account = state.withLock({ $0.accounts[number] }) else { throw .stopping }

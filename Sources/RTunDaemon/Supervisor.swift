@@ -40,6 +40,8 @@ package struct Supervisor: Sendable {
 
     /// What a daemon process is told that follows one that has crashed.
     package static let afterCrash = "--after-crash"
+    /// The exit code of a daemon process that asks for another in its place.
+    package static let renewalCode: Int32 = 75
     private static let deathLimit = 5
     private static let deathWindow: Duration = .seconds(60)
 
@@ -105,6 +107,8 @@ package struct Supervisor: Sendable {
         /// It died by a fault of its own.
         case crashed
         case neverListened
+        /// It asked to be followed by another: settings or the desktop's process need a new start.
+        case renewed
     }
 
     /// Starts the daemon again whenever it dies, until it stops by itself or dies too often.
@@ -125,6 +129,7 @@ package struct Supervisor: Sendable {
             if ending == .stopped || current.isToldToStop { return }
             guard ending != .neverListened || hasListened else { throw Fault.died }
             hasListened = true
+            if ending == .renewed { continue }
             let now = ProcessContext.monotonicNow
             deaths = deaths.filter { now - $0 < Self.deathWindow } + [now]
             guard deaths.count < Self.deathLimit else { throw Fault.keepsDying }
@@ -164,6 +169,7 @@ package struct Supervisor: Sendable {
         }
         if ending == .exited(0) { return .stopped }
         guard isListening else { return .neverListened }
+        if ending == .exited(Self.renewalCode) { return .renewed }
         // Killed from outside, by a user or for want of memory, says nothing about what it was doing.
         if case .signalled(9) = ending { return .killed }
         return .crashed

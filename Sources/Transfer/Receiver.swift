@@ -148,7 +148,11 @@ package actor Receiver {
                 if case TransferError.silence = error, let abort = TransferError.silence.abort {
                     await link.control.close(after: .abort(abort))
                 }
-                if (error as? TransferError)?.breaksLink == true { link.control.close() }
+                if (error as? TransferError)?.breaksLink == true {
+                    link.control.close()
+                    // A reader that waits for records does not read, and would wait for ever.
+                    await self.letGo(of: link)
+                }
                 throw error
             }
         }

@@ -15,8 +15,14 @@ enum EntryPoint {
         ProcessContext.tuneAllocator()
         do {
             var command = try RTun.parseAsRoot()
-            if let asynchronous = command as? any AsyncParsableCommand {
-                try wait(for: asynchronous)
+            if let server = command as? ServerCommand, server.worker {
+                // Before anything makes a thread.
+                let worker = Result { try WorkerProcess(server) }
+                try wait { try await Client.run { try await worker.get().serve() } }
+            } else if let asynchronous = command as? any AsyncParsableCommand {
+                // The command is handed over whole: nothing here touches it again.
+                nonisolated(unsafe) var running = asynchronous
+                try wait { try await running.run() }
             } else {
                 try command.run()
             }
@@ -37,14 +43,12 @@ enum EntryPoint {
         }.joined()
     }
 
-    /// Runs a command in a task and blocks until it has ended.
-    private static func wait(for command: any AsyncParsableCommand) throws {
+    /// Runs a command's work in a task and blocks until it has ended.
+    private static func wait(for work: @escaping @Sendable () async throws -> Void) throws {
         let ended = DispatchSemaphore(value: 0)
         let outcome = Outcome()
-        // The command is handed over whole: nothing here touches it again.
-        nonisolated(unsafe) var running = command
         Task.detached {
-            do { try await running.run() } catch { outcome.error = error }
+            do { try await work() } catch { outcome.error = error }
             ended.signal()
         }
         ended.wait()

@@ -2,6 +2,7 @@
 
 import Archive
 import Descriptors
+import FoundationEssentials
 import RTunDaemon
 import Transfer
 
@@ -29,7 +30,7 @@ struct LaptopCheckup {
             )
         }
         let daemon = LaptopDaemon(folder: folder)
-        guard try await daemon.ask("STATUS") != nil else {
+        guard let status = try await daemon.ask("STATUS") else {
             findings.bad("daemon", "it does not run", advice: "run: rtun server -d")
             return
         }
@@ -38,6 +39,28 @@ struct LaptopCheckup {
         case let version?:
             findings.doubtful("daemon", "it is \(version), this is \(RTun.software): rtun server -d replaces it")
         case nil: findings.doubtful("daemon", "it runs, and does not answer on \(folder.path)/rtun.sock")
+        }
+        checkWalls(status, &findings)
+    }
+
+    /// What STATUS says of the kernel's wall around the daemon, and of the process that opens and shows.
+    private func checkWalls(_ status: String, _ findings: inout Findings) {
+        guard case .object(let fields)? = try? JSONDecoder().decode(JSONValue.self, from: Data(status.utf8)) else {
+            return
+        }
+        if case .text(let wall)? = fields["wall"] {
+            if wall.hasPrefix("none") {
+                findings.doubtful("wall", "\(safe(wall)); the daemon's own checks hold without it")
+            } else {
+                findings.good("wall", safe(wall))
+            }
+        }
+        if case .flag(false)? = fields["desktop"] {
+            findings.bad(
+                "desktop",
+                "the process that opens and shows has died",
+                advice: "start the daemon again: rtun server --stop, then rtun server -d"
+            )
         }
     }
 

@@ -23,7 +23,7 @@ struct RTun: ParsableCommand {
             SendCommand.self, ViewCommand.self, NotifyCommand.self, RunCommand.self, FlushCommand.self,
             PingCommand.self,
             ServerCommand.self, SSHCommand.self, SSHConfigCommand.self, StatusCommand.self, DoctorCommand.self,
-            PipeCommand.self, SweepCommand.self, EchoCommand.self,
+            PipeCommand.self, SweepCommand.self, EchoCommand.self, DesktopCommand.self,
         ]
     )
 }

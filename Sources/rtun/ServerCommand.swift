@@ -44,7 +44,7 @@ struct ServerCommand: AsyncParsableCommand {
     @Flag(help: "Take that back; stops the daemon.")
     var uninstall = false
 
-    /// The process that serves peers, started by the one that holds the sockets.
+    /// The process that serves peers, started by the one that holds the sockets: `WorkerProcess`, not `run`.
     @Flag(help: .hidden) var worker = false
 
     /// The process before this one has crashed.
@@ -64,25 +64,30 @@ struct ServerCommand: AsyncParsableCommand {
                 StandardStream.output.line("\(safe(file.path ?? "config.toml")): no fault")
                 return .success
             }
-            var configuration = DaemonConfiguration(
-                socketPath: try absolute(socket ?? folder.path + "/rtun.sock"),
-                controlPath: folder.path + "/ctl.sock",
-                inboxPath: try dir ?? settings.value.inbox ?? Inbox.defaultPath(),
-                logPath: try absolute(log ?? folder.path + "/rtun.log"),
-                software: RTun.software
-            )
-            _ = try UnixAddress(path: configuration.socketPath)
-            _ = try UnixAddress(path: configuration.controlPath)
+            let configuration = try configuration(folder, settings.value)
             let inbox = try Inbox(path: configuration.inboxPath)
-            configuration.followsCrash = afterCrash
-            if worker { return try await serve(configuration, settings, inbox, folder) }
             if install { return try await installService(folder) }
             if daemon { return try await startInBackground(configuration, inbox, folder) }
             return try await supervise(configuration, inbox, folder)
         }
     }
 
-    // MARK: - The three processes
+    /// What the options and the settings say of the daemon.
+    func configuration(_ folder: StateFolder, _ settings: Settings) throws -> DaemonConfiguration {
+        var configuration = DaemonConfiguration(
+            socketPath: try absolute(socket ?? folder.path + "/rtun.sock"),
+            controlPath: folder.path + "/ctl.sock",
+            inboxPath: try dir ?? settings.inbox ?? Inbox.defaultPath(),
+            logPath: try absolute(log ?? folder.path + "/rtun.log"),
+            software: RTun.software
+        )
+        configuration.followsCrash = afterCrash
+        _ = try UnixAddress(path: configuration.socketPath)
+        _ = try UnixAddress(path: configuration.controlPath)
+        return configuration
+    }
+
+    // MARK: - The supervisor
 
     /// In the foreground: holds the sockets and keeps a worker running.
     private func supervise(
@@ -106,41 +111,6 @@ struct ServerCommand: AsyncParsableCommand {
             // In the background nobody sees what it prints.
             if let ready { ReadySignal.give(on: ready, Array("\(error)".utf8)) }
             throw error
-        }
-        return .success
-    }
-
-    /// Behind the supervisor: talks to peers.
-    private func serve(
-        _ configuration: DaemonConfiguration,
-        _ settings: CurrentSettings,
-        _ inbox: Inbox,
-        _ folder: StateFolder
-    ) async throws -> ExitStatus {
-        let slash = configuration.logPath.lastIndex(of: "/") ?? configuration.logPath.startIndex
-        let logFile = try LogFile(
-            in: try Directory.open(
-                slash == configuration.logPath.startIndex ? "/" : String(configuration.logPath[..<slash])
-            ),
-            name: String(configuration.logPath[configuration.logPath.index(after: slash)...])
-        )
-        _ = ProcessContext.setUmask(0o077)
-        _ = try? ProcessContext.raiseDescriptorLimit()
-        let suspects = try Suspects(in: folder.directory, afterCrash: configuration.followsCrash)
-        try await Daemon(
-            configuration,
-            settings: settings,
-            folder: folder,
-            inbox: inbox,
-            suspects: suspects,
-            logFile: logFile
-        )
-        .run(
-            socket: OwnedDescriptor(adopting: Supervisor.Inherited.socket),
-            control: OwnedDescriptor(adopting: Supervisor.Inherited.control),
-            supervisor: OwnedDescriptor(adopting: Supervisor.Inherited.link)
-        ) {
-            ReadySignal.give(on: Supervisor.Inherited.link)
         }
         return .success
     }
@@ -259,7 +229,7 @@ struct ServerCommand: AsyncParsableCommand {
 }
 
 /// One byte through an inherited descriptor says that the daemon listens; anything else says why it does not.
-private enum ReadySignal {
+enum ReadySignal {
     static let listening: [UInt8] = [1]
 
     /// The descriptor stays open where it is also the order to stop.

@@ -49,6 +49,8 @@ extension EndToEnd {
             try daemon.configure("[host.quiet]\ndir = \"\(daemon.laptop)/elsewhere\"\n")
             daemon.reload()
             #expect(await Waiting.until { daemon.log.contains("the configuration was read again") })
+            // A folder that the worker cannot reach makes a new one necessary.
+            #expect(await Waiting.until { daemon.log.components(separatedBy: " listening").count == 3 })
             #expect(try await rtun(daemon, quiet, "notify", "spoken").status == 0)
             try TreeMaker.write("there", to: daemon.server + "/a.txt")
             #expect(try await rtun(daemon, quiet, "send", "a.txt").status == 0)

@@ -75,6 +75,49 @@ extension EndToEnd {
             try await daemon.stop()
         }
 
+        @Test("A client of the original is refused before READY what is over a limit, and what fits arrives")
+        func original() async throws {
+            let daemon = try await DaemonUnderTest.start(
+                configuration: "[limits]\nfloor = 0\ntransfer = \"3 MiB\"\n[host.gpu01]\nquota = \"1 KiB\"\n"
+            )
+            func ask(_ line: String, _ socket: String) async throws -> String {
+                String(decoding: try await RawDialogue.play(Array(line.utf8), at: socket), as: UTF8.self)
+            }
+            let gpu = daemon.laptop + "/.rtun/s/gpu01.sock"
+            for verb in ["SEND", "VIEW"] {
+                #expect(
+                    try await ask("\(verb) 4194304 large.txt\r\n", daemon.socket)
+                        == "ERROR 104 the transfer is larger than the laptop allows (setting on the laptop: limits.transfer)\r\n"
+                )
+                #expect(
+                    try await ask("\(verb) 2000 large.txt\r\n", gpu)
+                        == "ERROR 104 the laptop has no more space for this host (setting on the laptop: host.gpu01.quota)\r\n"
+                )
+            }
+            #expect(try await ask("SEND 9223372036854775807 x\r\n", daemon.socket).hasPrefix("ERROR 104 the transfer"))
+            // What was refused, broken off or wrong gives its share back; what has arrived keeps it.
+            #expect(try await ask("SEND 1000 cut\r\nabc", gpu).hasPrefix("READY\r\nERROR 106"))
+            #expect(try await ask("SEND 5 wrong\r\nhelloabc\r\n", gpu).hasPrefix("READY\r\nERROR 107"))
+            for name in ["a", "b"] {
+                let block = String(repeating: "x", count: 500)
+                let sum = try await ChildProcess.run(
+                    "/usr/bin/env",
+                    ["sha256sum"],
+                    environment: ["PATH": "/usr/bin:/bin"],
+                    input: .bytes(Array(block.utf8))
+                ).stdout.prefix(64)
+                #expect(try await ask("SEND 500 \(name)\r\n\(block)\(sum)\r\n", gpu) == "READY\r\nOK\r\n")
+            }
+            #expect(try await ask("SEND 500 c\r\n", gpu).hasPrefix("ERROR 104"))
+            #expect(TreeComparison.listing(daemon.inbox + "/gpu01").sorted() == ["a", "b"])
+            try daemon.configure("[limits]\nfloor = \"4000000 TiB\"\n")
+            daemon.reload()
+            #expect(await Waiting.until { daemon.log.contains("the configuration was read again") })
+            #expect(try await ask("SEND 1 x\r\n", daemon.socket) == "ERROR 104 the laptop's disk is full\r\n")
+            #expect(try await daemon.rtun("ping").status == 0)
+            try await daemon.stop()
+        }
+
         @Test("At the floor of free space a send ends with 7, and is told no figure")
         func floor() async throws {
             let daemon = try await DaemonUnderTest.start(configuration: "[limits]\nfloor = \"4000000 TiB\"\n")

@@ -68,8 +68,7 @@ private struct World {
 
     func delivery() throws -> (Delivery, Inbox) {
         let inbox = try Inbox(path: scratch.path + "/inbox")
-        let opener = Opener(environment: ["PATH": "/nonexistent"])
-        return (Delivery(inbox: inbox, opener: opener, shelf: ReceiptShelf(), workshop: workshop), inbox)
+        return (Delivery(inbox: inbox, desktop: Desktop(), shelf: ReceiptShelf(), workshop: workshop), inbox)
     }
 
     func check() {

@@ -134,6 +134,31 @@ int descriptors_boot_identifier(char *buffer, size_t capacity);
 /** Ignores SIGPIPE, so that writing to a closed socket fails with EPIPE. */
 int descriptors_ignore_sigpipe(void);
 
+/* --- A wall around this thread and those it will make: Landlock (Landlock.c), ENOSYS elsewhere -------------------- */
+
+/** What may be done below a place. KEEP is reading, writing, making and removing files, folders and symlinks. */
+enum {
+    DESCRIPTORS_WALL_READ_FILE, /* the place is a file */
+    DESCRIPTORS_WALL_READ,
+    DESCRIPTORS_WALL_KEEP,
+    DESCRIPTORS_WALL_KEEP_WITH_SOCKETS
+};
+
+/** The version of the kernel's interface, at least 1; ENOSYS or EOPNOTSUPP where it has none. */
+int descriptors_wall_version(void);
+
+/** A wall that forbids all the version (at least 2) knows of: files, TCP, and signals and sockets beyond it. */
+int descriptors_wall_begin(int version);
+
+/** A place by its path, links followed, opened for nothing but to be named (O_PATH). */
+int descriptors_wall_find(const char *path);
+
+/** Allows a use of what is below a place. */
+int descriptors_wall_allow(int wall, int version, int place, int use);
+
+/** Raises it for good, and with it no_new_privs. What is open already stays usable. */
+int descriptors_wall_raise(int wall);
+
 /* --- A command in the foreground, in place of this process (Foreground.c) ----------------------------------------- */
 
 /**
