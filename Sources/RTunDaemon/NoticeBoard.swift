@@ -19,6 +19,11 @@ package actor NoticeBoard {
         let id: String
     }
 
+    /// How long whoever asked for a notification waits for the desktop.
+    ///
+    /// Below `TransferLimits.probeSeconds`, after which a client takes the laptop for gone.
+    private static let answerPatience: Duration = .milliseconds(1_200)
+
     /// Ids that are remembered.
     private static let numberLimit = 256
 
@@ -34,7 +39,17 @@ package actor NoticeBoard {
             planSummary()
             return .heldBack
         }
-        return await shown(notice, id.map { NumberKey(origin: notice.origin.budgetName, id: $0) })
+        let key = id.map { NumberKey(origin: notice.origin.budgetName, id: $0) }
+        // A desktop that hangs goes on by itself, up to the notifier's own limit.
+        let (outcomes, outcome) = AsyncStream.makeStream(of: NotifyOutcome.self)
+        Task { outcome.yield(await self.shown(notice, key)) }
+        let timer = Task {
+            do { try await Task.sleep(for: Self.answerPatience, clock: .suspending) } catch { return }
+            logger.warning("a notification was not shown in time: the desktop does not answer")
+            outcome.yield(.notShown)
+        }
+        defer { timer.cancel() }
+        return await outcomes.first { _ in true } ?? .notShown
     }
 
     /// Shows a notice with a button that opens `folder`, an absolute path in an inbox, without waiting for the user.

@@ -87,7 +87,9 @@ struct Client {
         } catch let error as ExitCode {
             throw error
         } catch let error as ValidationError {
-            throw error
+            // Thrown from here it would come with the usage of `rtun`, which helps nobody.
+            StandardStream.error.line("rtun: \(error.message)")
+            throw ExitCode.validationFailure
         } catch {
             StandardStream.error.line("rtun: \(describe(error))")
             if let interruption = error as? Interruption { StandardStream.error.line("rtun: \(interruption.advice)") }

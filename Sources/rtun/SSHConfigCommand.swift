@@ -15,6 +15,8 @@ struct SSHConfigCommand: AsyncParsableCommand {
             name for this computer: a login that breaks off leaves it behind, and the next one brings no tunnel until \
             it is removed (`rtun` does that on the server when it next looks for a tunnel), or the server has \
             StreamLocalBindUnlink. `rtun ssh` needs none of this.
+
+            Exit codes: 0 printed; 1 no login, or no name that ssh can forward; 64 usage.
             """
     )
 

@@ -19,12 +19,14 @@ struct SourceArguments {
 
     /// Resolves every path; the first that cannot be sent ends the command before a byte has gone.
     ///
-    /// With `leaveOut` what is not there is told and left out instead.
+    /// With `leaveOut` what is not there is told and left out instead; `folderAdvice` is what to do with a folder
+    /// where folders are not meant.
     init(
         paths: [String],
         recursive: Bool,
         streamName: String?,
         newName: EntryName?,
+        folderAdvice: String = "send it with -r",
         leaveOut: ((_ path: String, _ fault: Fault) -> Void)? = nil
     ) throws {
         var taken: Set<EntryName> = []
@@ -58,7 +60,7 @@ struct SourceArguments {
                 throw Self.missing(path, error, isLast: position > 0 && position == paths.count - 1)
             }
             if status.kind == .directory, !recursive {
-                throw ValidationError("\(safe(path)) is a folder; send it with -r")
+                throw ValidationError("\(safe(path)) is a folder; \(folderAdvice)")
             }
             guard status.kind == .directory || status.kind == .file else {
                 throw Fault(description: "\(safe(path)) is neither a file nor a folder")

@@ -45,7 +45,13 @@ struct ViewCommand: AsyncParsableCommand {
         try await Client.run {
             let client = Client(client, codecs: transfer.codecSet, sourceKey: (try? StateFolder())?.sourceKey())
             let sources = try files.map {
-                try SourceArguments(paths: [$0], recursive: false, streamName: name, newName: nil)
+                try SourceArguments(
+                    paths: [$0],
+                    recursive: false,
+                    streamName: name,
+                    newName: nil,
+                    folderAdvice: "view shows files; to send it: rtun send -r"
+                )
             }
             let views = zip(files, sources).map { FileView(path: $0, source: $1, client: client, options: transfer) }
             // From here on: what changes while the first ones are sent is seen.

@@ -54,6 +54,38 @@ extension EndToEnd {
             #expect(call.arguments.last?.hasPrefix("/") == true)
         }
 
+        @Test("A desktop that hangs is told of in one sentence, before the tunnel counts as gone")
+        func hangingDesktop() async throws {
+            let daemon = try await DaemonUnderTest.start()
+            for program in ["notify-send", "osascript", "xdg-open", "open"] {
+                try TreeMaker.write("#!/bin/sh\nexit 7\n", to: "\(daemon.desktop.folder)/\(program)", mode: 0o755)
+            }
+            try TreeMaker.write(Self.picture("hangs"), to: source.path + "/hangs.png")
+            let failed = try await daemon.rtun("view", source.path + "/hangs.png")
+            #expect(failed.status == 1 && failed.stderr.contains("could not open it"), "\(failed)")
+            for program in ["notify-send", "osascript"] {
+                try TreeMaker.write(
+                    "#!/bin/sh\nexec sleep 60\n",
+                    to: "\(daemon.desktop.folder)/\(program)",
+                    mode: 0o755
+                )
+            }
+            let hung = try await daemon.rtun("notify", "hi")
+            #expect(hung.status == 1 && hung.stderr.contains("could not show the notification"), "\(hung)")
+        }
+
+        @Test("Misuse is one sentence and 64", arguments: [["view", "."], ["view", "-"], ["notify"], ["send", "."]])
+        func misuse(_ arguments: [String]) async throws {
+            let result = try await BuiltBinary.run(
+                arguments,
+                environment: daemon.serverEnvironment,
+                folder: source.path
+            )
+            #expect(result.status == 64, "\(result)")
+            #expect(!result.stderr.contains("rtun <subcommand>"), "\(result)")
+            if arguments[0] == "view" { #expect(!result.stderr.contains("send it with -r"), "\(result)") }
+        }
+
         @Test("Standard input is opened under the name that was given")
         func standardInput() async throws {
             let bytes = Self.picture("from a pipe")
