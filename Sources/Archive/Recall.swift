@@ -219,6 +219,8 @@ package struct Recall: Sendable {
                 }
                 if isHad { answer.add(ordinal...ordinal, bytes: UInt64(length)) }
                 ordinal += 1
+            } else if file != nil {
+                try staging.clear(offset..<(offset + item.length), of: offer.place)
             }
             offset += item.length
         }
