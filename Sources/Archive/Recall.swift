@@ -130,7 +130,7 @@ package struct Recall: Sendable {
 
     /// Copies what earlier records of this list were promised from the receipt.
     ///
-    /// The sender was told that these chunks are here: if one is not what it was, the transfer cannot go on.
+    /// The sender was told that these chunks are here: if one is not what it was, the transfer has to begin anew.
     private mutating func copyAgreed(
         _ agreement: Agreement,
         _ offer: Offer,
@@ -159,7 +159,11 @@ package struct Recall: Sendable {
                         scratch,
                         &digester
                     )
-                else { throw .integrity(path: agreement.path) }
+                else {
+                    // Edited meanwhile, it is not ours at the next attempt; else it would be agreed with again.
+                    let isOurs = status(agreement.path).map { agreement.receipt.isOf($0) } ?? false
+                    throw isOurs ? .integrity(path: agreement.path) : .changedMeanwhile(path: agreement.path)
+                }
             }
             offset += item.length
         }
@@ -221,6 +225,8 @@ package struct Recall: Sendable {
                 }
                 if isHad { answer.add(ordinal...ordinal, bytes: UInt64(length)) }
                 ordinal += 1
+            } else if file != nil {
+                try staging.clear(offset..<(offset + item.length), of: offer.place)
             }
             offset += item.length
         }

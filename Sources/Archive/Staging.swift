@@ -289,6 +289,31 @@ package final class Staging: Sendable {
         try Self.write(bytes, to: journal)
     }
 
+    /// Makes a stretch of an adopted file read as a hole does: only where there are data of before anything is written.
+    func clear(_ range: Range<Int64>, of place: FilePlace) throws(StagingError) {
+        do throws(SystemError) {
+            guard let holder = try folders.handle(of: place.folder) else { return }
+            let file = try holder.openFile(place.name.text, writable: true)
+            let zeros = [UInt8](repeating: 0, count: 64 << 10)
+            var position = range.lowerBound
+            while let data = try file.nextData(from: position), data < range.upperBound {
+                let end = min(try file.nextHole(from: data) ?? range.upperBound, range.upperBound)
+                position = data
+                while position < end {
+                    let count = Int(min(Int64(zeros.count), end - position))
+                    try zeros.withSpan { (span: RawSpan) throws(SystemError) in
+                        try file.writeAll(span.extracting(0..<count), at: position)
+                    }
+                    position += Int64(count)
+                }
+            }
+            try finishMetadata(of: file, place)
+            try file.close()
+        } catch {
+            throw StagingError(error)
+        }
+    }
+
     /// Digest of a chunk as it stands in staging; nil where it cannot be read.
     func digest(of target: ChunkTarget, slab: Slab, digester: inout Digester) throws(StagingError) -> Digest? {
         do throws(SystemError) {

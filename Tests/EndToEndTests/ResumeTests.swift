@@ -113,6 +113,47 @@ extension EndToEnd {
             #expect(try await TreeComparison.differences(source.path + "/tree", daemon.inbox + "/tree") == [])
         }
 
+        @Test("Where the source has a hole now, nothing is left of what was staged there")
+        func holeMeanwhile() async throws {
+            try writeRandom(160, to: "holed.bin")
+            let process = try start("holed.bin")
+            try await waitForJournal(process)
+            process.signal(SIGKILL)
+            _ = await process.wait()
+            let path = source.path + "/holed.bin"
+            #expect(truncate(path, 1 << 20) == 0)
+            #expect(truncate(path, 160 << 20) == 0)
+            let result = try await send("holed.bin")
+            #expect(result.status == 0, "\(result)")
+            #expect(FileManager.default.contentsEqual(atPath: path, andPath: daemon.inbox + "/holed.bin"))
+        }
+
+        @Test("A file that the user edits while it is sent again stays, and the send begins anew by itself")
+        func racingEdit() async throws {
+            try TreeMaker.write("first\n", to: source.path + "/race/a.txt")
+            #expect(try await send("-r", "race").status == 0)
+            var generator = SeededGenerator(seed: 43)
+            let bytes = generator.bytes(9 << 20)
+            // The folder is announced, and known to be there, long before standard input ends.
+            let process = try ChildProcess(
+                BuiltBinary.path(),
+                ["send", "-r", "race", "-", "--name", "race.bin"],
+                environment: daemon.serverEnvironment,
+                folder: source.path,
+                input: .bytesWithoutEnd(bytes)
+            )
+            try await waitForJournal(process)
+            try TreeMaker.write("the user's\n", to: daemon.inbox + "/race/a.txt")
+            process.endInput()
+            let result = await process.wait()
+            #expect(result.status == 0, "\(result)")
+            #expect(result.stderr.contains("changed on the laptop") || result.stderr.contains("on the laptop changed"))
+            let contents = { (name: String) in FileManager.default.contents(atPath: daemon.inbox + "/" + name) }
+            #expect(contents("race/a.txt") == Data("the user's\n".utf8))
+            #expect(contents("race/a (2).txt") == Data("first\n".utf8))
+            #expect(contents("race.bin") == Data(bytes))
+        }
+
         @Test("A daemon that dies is replaced at once, and the send goes on by itself")
         func killedDaemon() async throws {
             try writeRandom(160, to: "healed.bin")

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """SIGKILL at random times: of the sender, the daemon, the laptop's ssh and the server's sshd, under one transfer."""
 
+import filecmp
 import os
 import signal
+import subprocess
 import time
 
 import oracles
@@ -147,6 +149,54 @@ def interrupt_30(rig, result):
             result.check(storm.most_staged <= 2, f"{storm.most_staged} staging folders at once")
             result.figure(f"{size // MIB} MiB, {done} interruptions: {max(again, 0) / MIB:.1f} MiB written again, "
                           f"{max(again, 0) / MIB / max(done, 1):.1f} MiB each")
+        oracles.nothing_outside(result, site, "at the end")
+
+
+class PipedStorm(Storm):
+    """The same for standard input, which nobody can read again."""
+
+    source = None
+
+    def send(self):
+        # It ends when nobody reads it any more.
+        self.source = subprocess.Popen(["cat", self.site.path(self.name)], stdout=subprocess.PIPE)
+        self.sender = self.site.send("-", "--name", self.name, wait="1h", socket_path=False, stdin=self.source.stdout)
+        self.source.stdout.close()
+
+    def __exit__(self, *reason):
+        super().__exit__(*reason)
+        if self.source is not None:
+            self.source.wait()
+
+
+@case("stdin-kills", "T27 T35", "daemon, ssh and sshd die again and again under standard input, which goes on by itself")
+def stdin_kills(rig, result):
+    kills = rig.pick(3, 24)
+    size = rig.pick(64, 768) * MIB
+    with rig.site() as site:
+        site.start()
+        site.make_file("big.bin", size, result.random)
+        with PipedStorm(site, result, "big.bin", size) as storm:
+            storm.send()
+            done = 0
+            for number in range(kills):
+                if not storm.wait_until_moving(extra=size // (kills + 8)):
+                    break
+                storm.strike(VICTIMS[1 + number % 3])
+                done += 1
+            outcome = storm.collect()
+            result.check(done == kills, f"it was over after {done} kills: {outcome}")
+            result.check(outcome.status == 0, f"O5: {outcome}")
+            same = os.path.exists(site.arrived("big.bin")) and filecmp.cmp(
+                site.path("big.bin"), site.arrived("big.bin"), shallow=False)
+            result.check(same, "O4: what arrived is not what was piped")
+            oracles.nothing_left(result, site, "at the end")
+            # What the spool takes is written, too.
+            again = storm.wire - 2 * size
+            result.check(again <= (done + 1) * 64 * MIB, f"{again // MIB} MiB again")
+            result.check(outcome.peak <= oracles.PEAK, f"{outcome.peak // MIB} MiB at the server")
+            result.figure(f"{size // MIB} MiB, {done} kills: {max(again, 0) / MIB / max(done, 1):.1f} MiB again each, "
+                          f"peak {outcome.peak // MIB} MiB at the server")
         oracles.nothing_outside(result, site, "at the end")
 
 
