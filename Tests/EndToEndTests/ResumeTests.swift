@@ -121,7 +121,8 @@ extension EndToEnd {
             process.signal(SIGKILL)
             _ = await process.wait()
             let path = source.path + "/holed.bin"
-            #expect(truncate(path, 1 << 20) == 0)
+            // The first chunks stay as they are, so that what was staged of the file is taken over.
+            #expect(truncate(path, 13 << 20) == 0)
             #expect(truncate(path, 160 << 20) == 0)
             let result = try await send("holed.bin")
             #expect(result.status == 0, "\(result)")
@@ -186,6 +187,8 @@ extension EndToEnd {
 
         /// Sends bytes through a pipe, and ends the daemon three times meanwhile.
         private func sendThroughDeaths(_ bytes: [UInt8], as name: String, deaths: Int = 3) async throws -> RunResult {
+            // Earlier tests leave staging of sends that broke off.
+            let left = journals.count { $0 > 64 }
             let process = try ChildProcess(
                 BuiltBinary.path(),
                 ["send", "--json", "--bwlimit", "24M", "-", "--name", name],
@@ -194,7 +197,7 @@ extension EndToEnd {
                 input: .bytes(bytes)
             )
             for death in 1...deaths {
-                try await waitForJournal(process)
+                try await process.wait(until: "chunks are durable") { journals.count { $0 > 64 } > left }
                 #expect(kill(try worker(), SIGKILL) == 0)
                 try await process.wait(until: "it goes on") {
                     process.standardError.components(separatedBy: "the tunnel is back").count == death + 1
