@@ -100,11 +100,14 @@ package actor Receiver {
                     return try await self.suspend(link)
                 }
             }
+            // Of a transfer that is suspended the link's own task tells, whichever of them ends first.
             group.addTask {
-                try await self.syncWhenDue()
+                do { try await self.syncWhenDue() } catch is CancellationError { return nil }
                 return nil
             }
-            group.addTask { .committed(try await self.publishWhenComplete()) }
+            group.addTask {
+                do { return .committed(try await self.publishWhenComplete()) } catch is CancellationError { return nil }
+            }
             do {
                 while let result = try await group.next() {
                     guard let outcome = result else { continue }
@@ -175,6 +178,9 @@ package actor Receiver {
             await leave(stream.connection)
         } catch let error as TransferError where error.breaksLink {
             // What it swallowed is sent again on the next link.
+            link.control.close()
+        } catch is CancellationError {
+            // The transfer was suspended while a frame waited: it has not failed.
             link.control.close()
         } catch {
             _ = await fail(error)

@@ -18,6 +18,8 @@ struct HealingRun {
     let firstPatience: Duration
     /// How long a laptop may be busy before that counts.
     private static let busyPatience: Duration = .seconds(5)
+    /// For so long after a break a new tunnel is looked for twice a second.
+    private static let promptTime: Duration = .seconds(600)
 
     /// Sends with a fresh planner for each daemon.
     ///
@@ -102,14 +104,15 @@ struct HealingRun {
         (error as? TransferError)?.isInterruption == true || error is NoTunnel
     }
 
-    /// Looks for a socket that answers, ever more slowly up to every 5 s, and opens the transfer there.
+    /// Looks for a socket that answers, twice a second and after some minutes every 5 s, and opens the transfer there.
     ///
     /// Throws the cause at the end of patience, or what cannot be healed.
     private func reach(_ request: OpenRequest, inbox: [UInt8], after cause: any Error) async throws
         -> TransferRun.Reached
     {
         run.report.note("the tunnel is gone (\(Client.describe(cause))); waiting for it to come back")
-        let end = ProcessContext.monotonicNow + patience
+        let start = ProcessContext.monotonicNow
+        let end = start + patience
         var pause = Duration.milliseconds(50)
         while true {
             do {
@@ -126,7 +129,8 @@ struct HealingRun {
                 guard ProcessContext.monotonicNow + pause < end else { throw cause }
             }
             try await Task.sleep(for: pause, clock: .suspending)
-            pause = min(pause * 2, .seconds(5))
+            let isRecent = ProcessContext.monotonicNow - start < Self.promptTime
+            pause = min(pause * 2, isRecent ? .milliseconds(500) : .seconds(5))
         }
     }
 }
