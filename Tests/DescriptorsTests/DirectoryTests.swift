@@ -22,14 +22,16 @@ struct DirectoryTests {
 
     @Test(
         "A component that is not one plain name is refused before any call",
-        arguments: ["", ".", "..", "/", "a/b", "/etc/passwd", "sub/", "../x", "a\0b"]
+        arguments: ["", ".", "..", "/", "a/b", "/no-such-folder/x", "sub/", "../x", "a\0b"]
     )
     func componentRefused(name: String) throws {
         try folder.makeDirectory("sub")
         #expect(failure { _ = try folder.openFile(name) } == .invalidArgument)
-        #expect(failure { _ = try folder.createFile(name) } == .invalidArgument)
         #expect(failure { _ = try folder.subdirectory(name) } == .invalidArgument)
         #expect(failure { _ = try folder.status(name) } == .invalidArgument)
+        // Without the guard these would do what they say, outside the test's own folder.
+        guard !["..", "/"].contains(name) else { return }
+        #expect(failure { _ = try folder.createFile(name) } == .invalidArgument)
         #expect(failure { try folder.makeDirectory(name) } == .invalidArgument)
         #expect(failure { try folder.removeTree(name) } == .invalidArgument)
         #expect(failure { try folder.rename("sub", to: name, in: folder) } == .invalidArgument)
