@@ -53,6 +53,14 @@ extension ProcessContext {
     /// Time for which the calling thread had a core (`CLOCK_THREAD_CPUTIME_ID`).
     package static var threadTime: Duration { .nanoseconds(descriptors_thread_nanoseconds()) }
 
+    /// Time since boot in which the processors that this process may use had nothing to do, summed over them.
+    ///
+    /// In steps of a clock tick, 10 ms mostly (`/proc/stat`, `HOST_CPU_LOAD_INFO`); nil where the system does not tell.
+    package static var idleTime: Duration? {
+        let nanoseconds = descriptors_idle_nanoseconds()
+        return nanoseconds < 0 ? nil : .nanoseconds(nanoseconds)
+    }
+
     /// Whether a descriptor is a terminal.
     package static func isTerminal(_ descriptor: Int32) -> Bool {
         isatty(descriptor) == 1

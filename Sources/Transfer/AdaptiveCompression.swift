@@ -25,6 +25,7 @@ package final class AdaptiveCompression: Sendable {
         var done = Work()
         var received: UInt64 = 0
         var lastDecision: Duration?
+        var idle: Duration?
     }
 
     private let state: Mutex<State>
@@ -67,23 +68,29 @@ package final class AdaptiveCompression: Sendable {
     }
 
     /// Decides anew; `received` is what RECEIVED said last, `now` a monotonic time.
-    package func decide(received: UInt64, now: Duration) {
+    ///
+    /// `idle` is for how long `cores` cores together had nothing to do, from any beginning; nil where nobody knows.
+    package func decide(received: UInt64, now: Duration, idle: Duration?, cores: Int) {
         state.withLock { state in
             defer {
                 state.done = Work()
                 state.received = received
                 state.lastDecision = now
+                state.idle = idle
             }
             guard let last = state.lastDecision, now > last else { return }
+            let seconds = (now - last) / .seconds(1)
+            let idleSeconds = idle.flatMap { now in state.idle.map { (now - $0) / .seconds(1) } }
             state.controller.adapt(
                 CompressionSample(
-                    seconds: (now - last) / .seconds(1),
+                    seconds: seconds,
                     rawBytes: state.done.rawBytes,
                     triedBytes: state.done.triedBytes,
                     packedBytes: state.done.packedBytes,
                     workSeconds: state.done.seconds / .seconds(1),
                     compressSeconds: state.done.compressing / .seconds(1),
                     computeSeconds: state.done.computing / .seconds(1),
+                    idleShare: idleSeconds.map { min(1, max(0, $0 / (seconds * Double(cores)))) },
                     receivedBytes: received >= state.received ? received - state.received : 0
                 )
             )

@@ -18,6 +18,8 @@ package struct CompressionSample: Sendable, Equatable {
     package var compressSeconds: Double
     /// The part of `compressSeconds` in which the worker had a core.
     package var computeSeconds: Double
+    /// Share of the time in which the cores had nothing to do, 0 … 1; nil where the system does not tell.
+    package var idleShare: Double?
     /// Bytes that the receiver has read in the interval, on all connections.
     package var receivedBytes: UInt64
 
@@ -29,6 +31,7 @@ package struct CompressionSample: Sendable, Equatable {
         workSeconds: Double = 0,
         compressSeconds: Double = 0,
         computeSeconds: Double? = nil,
+        idleShare: Double? = nil,
         receivedBytes: UInt64 = 0
     ) {
         self.seconds = seconds
@@ -38,6 +41,7 @@ package struct CompressionSample: Sendable, Equatable {
         self.workSeconds = workSeconds
         self.compressSeconds = compressSeconds
         self.computeSeconds = computeSeconds ?? compressSeconds
+        self.idleShare = idleShare
         self.receivedBytes = receivedBytes
     }
 }
@@ -52,19 +56,26 @@ package struct CompressionSample: Sendable, Equatable {
 /// not in use is foretold from the ladder's table, scaled by what the step in use was measured to cost.
 ///
 /// Where both ends or the tunnel's cipher share the cores with the workers, a margin says little: cores that compress
-/// are taken from those who receive. That is seen by the workers themselves: they wait for a core. While the cores are
-/// **crowded** so, steps that the line does not surely need are taken back, down to the one that transfers begin with.
+/// are taken from those who receive. That is seen by the workers themselves, which wait for a core, and by the cores,
+/// which are never idle. While they are **crowded** so, steps that the line does not surely need are taken back, down to
+/// the one that transfers begin with.
 ///
-/// Any other step whose effect is not certain is a **trial**: it stays only if no fewer raw bytes arrive with it, and
-/// after a failed trial the next one comes later, each time twice as late. Of two steps that do equally well the cheaper
-/// one stays.
+/// Steps up that the line surely needs are taken at once, several together. Any other step whose effect is not certain
+/// is a **trial**: it stays only if no fewer raw bytes arrive with it, and after a failed trial the next one comes later,
+/// each time twice as late. Of two steps that do equally well the cheaper one stays.
 package struct CompressionController: Sendable {
     /// Asked so often.
     package static let interval = Duration.milliseconds(250)
     /// Cores are crowded where a worker takes so many times as long as it computes.
     private static let crowdedFrom = 1.15
+    /// Cores that are idle for so much of the time are not crowded, however long a worker waits for one now and then.
+    private static let idleFrom = 0.1
     /// Margins that say even then that the line decides: below the first a step is taken back, from the second on taken.
     private static let crowdedMargins = 3.0...4.0
+    /// Bytes from which on contexts are spared.
+    private static let largeContext = 4 << 20
+    /// A margin from which on a step up needs no trial.
+    private static let sureMargin = 2.0
 
     private let ladder: CompressionLadder
     private let workers: Int
@@ -83,8 +94,14 @@ package struct CompressionController: Sendable {
     private var triedShare: Double?
     /// Bytes that the receiver reads in a second.
     private var wireRate: Double?
+    /// The same of the last interval alone.
+    private var latestRate = 0.0
+    /// It is half as much again as in the interval before, at the beginning or behind a pause: not yet the line's.
+    private var isRising = false
     /// Seconds by the clock for a second that a worker had a core.
     private var crowding: Double?
+    /// Share of the time in which the cores had nothing to do.
+    private var idleShare: Double?
     private var trial: Trial?
     private var upwards = Patience()
     private var downwards = Patience()
@@ -132,7 +149,7 @@ package struct CompressionController: Sendable {
 
     // MARK: - Deciding
 
-    /// Takes what happened since the last time, and changes `compression` by one step at most.
+    /// Takes what happened since the last time, and changes `compression`: down by one step at most.
     package mutating func adapt(_ sample: CompressionSample) {
         guard ladder.steps.count > 1, sample.seconds > 0 else { return }
         tick += 1
@@ -152,7 +169,8 @@ package struct CompressionController: Sendable {
         } else if here < 1.05, index > 0, downwards.allows(tick, rate / size(of: index)) {
             if feed(of: index - 1) > 1.3 * feed(of: index) { move(to: index - 1) } else { begin(to: index - 1, rate) }
         } else if upwards.allows(tick, rate / size(of: index)), isWorthATrial(index + 1, rate) {
-            if margin(of: index + 1, rate) >= 2 { move(to: index + 1) } else { begin(to: index + 1, rate) }
+            let sure = sureStep(rate)
+            if sure > index { move(to: sure) } else { begin(to: index + 1, rate) }
         } else if here < 2, index > 0, downwards.allows(tick, rate / size(of: index)) {
             begin(to: index - 1, rate)
         }
@@ -161,13 +179,34 @@ package struct CompressionController: Sendable {
     /// True for a step that the workers can feed, or that promises more raw bytes a second though they limit it.
     private func isWorthATrial(_ step: Int, _ rate: Double) -> Bool {
         guard step < ladder.steps.count, benchesThatFit(step) > 0 else { return false }
-        if isCrowded, step > ladder.start { return margin(of: step, rate) >= Self.crowdedMargins.upperBound }
+        if isCrowded, step > ladder.start { return isSure(step, rate) }
         return margin(of: step, rate) >= 1.15
             || min(feed(of: step), rate / size(of: step)) >= 1.1 * rate / size(of: index)
     }
 
-    /// Workers wait for cores: what they compress in vain, somebody else lacks.
-    private var isCrowded: Bool { crowding.map { $0 > Self.crowdedFrom } ?? false }
+    /// The highest step that the line surely needs, like all below it; else the one in use.
+    ///
+    /// It goes on from the next one only where the rate is settled, and to none whose contexts leave workers idle: what
+    /// that costs is foretold too roughly.
+    private func sureStep(_ rate: Double) -> Int {
+        var step = index
+        while step + 1 < ladder.steps.count, isSure(step + 1, rate),
+            step == index || (!isRising && benchesThatFit(step + 1) >= min(workers, benches))
+        {
+            step += 1
+        }
+        return step
+    }
+
+    private func isSure(_ step: Int, _ rate: Double) -> Bool {
+        let isHeldBack = isCrowded && step > ladder.start
+        return margin(of: step, rate) >= (isHeldBack ? Self.crowdedMargins.upperBound : Self.sureMargin)
+    }
+
+    /// Workers wait for cores that are never idle: what they compress in vain, somebody else lacks.
+    private var isCrowded: Bool {
+        (crowding ?? 1) > Self.crowdedFrom && (idleShare ?? 0) < Self.idleFrom
+    }
 
     private mutating func begin(to step: Int, _ rate: Double) {
         // Frames made before are still on their way: the first intervals of a trial do not count.
@@ -208,9 +247,11 @@ package struct CompressionController: Sendable {
 
     private mutating func measure(_ sample: CompressionSample) {
         let step = ladder.steps[index]
-        if sample.receivedBytes > 0 || wireRate != nil {
-            Self.smooth(&wireRate, towards: Double(sample.receivedBytes) / sample.seconds)
-        }
+        let before = latestRate
+        latestRate = Double(sample.receivedBytes) / sample.seconds
+        isRising = latestRate > 1.5 * before
+        if latestRate > 0 || wireRate != nil { Self.smooth(&wireRate, towards: latestRate) }
+        if let share = sample.idleShare { Self.smooth(&idleShare, towards: share) }
         guard sample.rawBytes > 0 else { return }
         let raw = Double(sample.rawBytes)
         Self.smooth(&packing, towards: max(0, sample.workSeconds - sample.compressSeconds) / raw)
@@ -236,7 +277,9 @@ package struct CompressionController: Sendable {
 
     private func benchesThatFit(_ step: Int) -> Int {
         let context = ladder.steps[step].contextBytes
-        return context == 0 ? benches : min(benches, memory / context)
+        if context == 0 { return benches }
+        // A bench that waits for its turn needs none: of large ones each worker has one.
+        return min(context > Self.largeContext ? min(workers, benches) : benches, memory / context)
     }
 
     /// Raw bytes that all workers can make frames of in a second; infinite before anything was measured.

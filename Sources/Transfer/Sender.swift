@@ -433,8 +433,14 @@ package actor Sender {
 
     /// Lets the compression be decided anew, four times a second.
     private func adaptCompression() async throws {
+        let cores = ProcessContext.allowedProcessorCount
         while true {
-            compression.decide(received: machine.received.bytes, now: ProcessContext.monotonicNow)
+            compression.decide(
+                received: machine.received.bytes,
+                now: ProcessContext.monotonicNow,
+                idle: ProcessContext.idleTime,
+                cores: cores
+            )
             try await Task.sleep(for: CompressionController.interval, clock: .suspending)
         }
     }

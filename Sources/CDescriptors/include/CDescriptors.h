@@ -215,6 +215,10 @@ int64_t descriptors_thread_nanoseconds(void);
 /** Processors on which this process may run, at least 1. */
 int descriptors_allowed_processors(void);
 
+/** Nanoseconds since boot in which the processors on which this process may run (macOS: all) had nothing to do, summed
+    over them; moves in steps of a clock tick. -1 where the system does not tell. */
+int64_t descriptors_idle_nanoseconds(void);
+
 /** Raises the soft limit of open descriptors to the hard one or the cap, and returns it. */
 int64_t descriptors_raise_limit(int64_t cap);
 
