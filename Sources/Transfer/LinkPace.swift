@@ -13,6 +13,10 @@ package actor LinkPace {
     /// Frames that are being written, in the order in which they were begun.
     private var turns: [Int] = []
     private var turnsSoFar = 0
+    /// Bytes of frames that were begun and are not granted yet.
+    private var unwritten = 0
+    /// A writer may begin a frame, and has not yet.
+    private var isBeginning = false
     /// A frame is in pieces on the control connection.
     private var holdsControl = false
     private var hasEnded = false
@@ -22,8 +26,24 @@ package actor LinkPace {
         self.control = control
     }
 
+    /// Waits until one more frame may be begun: there is room in the window for more than those that were begun want.
+    ///
+    /// What is not begun can still be made smaller, and needs no memory. One writer at a time goes on from here; the others
+    /// wait until it writes, or passes.
+    func waitToBegin() async {
+        while !hasEnded, isBeginning || unwritten > 0 && unwritten >= window.room { await pause() }
+        isBeginning = true
+    }
+
+    /// There is no frame to be begun.
+    func pass() {
+        isBeginning = false
+        wake()
+    }
+
     /// Writes a frame; throws when a connection or the link ends before it is written.
     func write(_ frame: ByteBuffer, on connection: SocketConnection) async throws {
+        isBeginning = false
         let isControl = connection === control
         turnsSoFar += 1
         let turn = turnsSoFar
@@ -35,9 +55,13 @@ package actor LinkPace {
             wake()
         }
         var rest = frame
+        unwritten += rest.readableBytes
+        defer { unwritten -= rest.readableBytes }
         while rest.readableBytes > 0 {
             let count = try await room(for: rest.readableBytes, turn, isControl)
             guard let piece = rest.readSlice(length: count) else { return }
+            unwritten -= count
+            if rest.readableBytes == 0 { wake() }
             try await connection.send(piece)
         }
     }

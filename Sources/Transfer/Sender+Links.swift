@@ -134,10 +134,18 @@ extension Sender {
         _ frames: BoundedQueue<ByteBuffer>,
         _ epoch: Int
     ) async throws {
-        while let frame = await frames.take() {
+        while let frame = await nextFrame(of: frames, link.pace) {
             try await write(frame, on: link.control, link.pace, epoch)
             if await hasDataConnections { return }
         }
+    }
+
+    /// The next frame once it may be begun; nil when there are no more.
+    nonisolated private func nextFrame(of frames: BoundedQueue<ByteBuffer>, _ pace: LinkPace) async -> ByteBuffer? {
+        await pace.waitToBegin()
+        let frame = await frames.take()
+        if frame == nil { await pace.pass() }
+        return frame
     }
 
     nonisolated func writeOnDataConnection(
@@ -155,7 +163,7 @@ extension Sender {
             return
         }
         guard await join(connection, epoch) else { return }
-        while let frame = await frames.take() {
+        while let frame = await nextFrame(of: frames, link.pace) {
             try await write(frame, on: connection, link.pace, epoch)
         }
         connection.close()
