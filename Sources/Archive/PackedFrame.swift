@@ -137,8 +137,8 @@ extension PackedFrame {
     fileprivate mutating func append(_ file: SmallFile, known: ChunksRecord.Item) {
         let entry = file.entry
         do throws(SystemError) {
-            // Opened, not looked at alone: a network file system tells then what others have written.
-            let status = try entry.open().status()
+            // A network file system tells what others have written only when a file is opened.
+            let status = try entry.folder.isShared() ? entry.open().status() : entry.status
             guard case .chunk(let length, let digest) = known, status.kind == .file,
                 FileIdentity(status) == FileIdentity(entry.status)
             else {

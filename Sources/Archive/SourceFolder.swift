@@ -16,6 +16,7 @@ package final class SourceFolder: Sendable {
 
     private struct Reference: Sendable {
         weak var directory: Directory?
+        var isShared: Bool?
     }
 
     private let place: Place
@@ -29,6 +30,14 @@ package final class SourceFolder: Sendable {
     init(_ name: String, in parent: SourceFolder, followsLink: Bool) {
         place = .below(parent, name: name, followsLink: followsLink)
         reference = Mutex(Reference())
+    }
+
+    /// Whether others may write here without this machine's knowledge: a network or cluster file system, or FUSE.
+    func isShared() throws(SystemError) -> Bool {
+        if let known = reference.withLock({ $0.isShared }) { return known }
+        let isShared = try open().isOnNetworkFileSystem()
+        reference.withLock { $0.isShared = isShared }
+        return isShared
     }
 
     /// The open folder; keep it while its entries are used.
