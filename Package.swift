@@ -113,6 +113,6 @@ let package = Package(
             dependencies: ["rtun", "Transfer", "Archive", "Descriptors"],
             swiftSettings: strict
         ),
-        .testTarget(name: "EndToEndTests", dependencies: ["rtun", "TestSupport"], swiftSettings: strict),
+        .testTarget(name: "EndToEndTests", dependencies: ["rtun", "Descriptors", "TestSupport"], swiftSettings: strict),
     ]
 )

@@ -67,6 +67,7 @@ package struct ArchiveIndex: Sendable {
     private var claimed: [UInt64: ListedChunk] = [:]
     /// Index of the last top-level entry; −1 for none.
     private var lastTop: Int32 = -1
+    private var offerPrefix = FolderPrefix()
     /// Names of folders whose entries do not ascend, by the folder's index; in the others no name can come twice.
     private var unordered: [Int: Set<EntryName>] = [:]
     private var hasHeader = false
@@ -192,19 +193,22 @@ package struct ArchiveIndex: Sendable {
     }
 
     /// What a CHUNKS record offers, for `Recall` to answer; nil for a void entry.
-    package func offer(_ record: ChunksRecord) -> Offer? {
+    package mutating func offer(_ record: ChunksRecord) -> Offer? {
         guard let index = index(ofNumber: record.entry), !entries[index].isVoid else { return nil }
         let chunks = record.items.reduce(into: UInt64(0)) { count, item in
             if case .chunk = item { count += 1 }
         }
         let bytes = record.items.reduce(Int64(0)) { $0 + $1.length }
         let top = topLevel(of: index)
+        var prefix = offerPrefix
+        let folder = prefix.of(Int(entries[index].parent), in: self)
+        offerPrefix = prefix
         return Offer(
             entry: index,
             top: top,
             topName: entries[top].name,
             isTopFolder: entries[top].kind == .folder,
-            path: path(of: index),
+            path: folder + entries[index].name.text,
             place: place(of: index),
             items: record.items,
             offset: entries[index].listedBytes - bytes,

@@ -11,7 +11,7 @@ extension Publication {
         let linkTargets = Set(index.hardLinks.values)
         let left = leftEntries
         var ofLinked: [Int: [ChunksRecord.Item]] = [:]
-        var folder = FolderPath()
+        var prefix = FolderPrefix(names.prefix)
         var entry = -1
         var failure: StagingError?
         try staging.readManifest { record throws(FormatError) in
@@ -34,7 +34,7 @@ extension Publication {
             guard let ended, failure == nil, !left.contains(ended.entry) else { return }
             if linkTargets.contains(ended.entry) { ofLinked[ended.entry] = ended.items }
             do throws(StagingError) {
-                try writeReceipt(of: ended.entry, ended.items, &folder, to: writer, book)
+                try writeReceipt(of: ended.entry, ended.items, &prefix, to: writer, book)
             } catch {
                 failure = error
             }
@@ -42,21 +42,14 @@ extension Publication {
         if let failure { throw failure }
         for (link, target) in index.hardLinks.sorted(by: { $0.key < $1.key }) {
             guard !left.contains(link) else { continue }
-            try writeReceipt(of: link, ofLinked[target] ?? [], &folder, to: writer, book)
+            try writeReceipt(of: link, ofLinked[target] ?? [], &prefix, to: writer, book)
         }
-    }
-
-    /// The path of the folder that was asked for last: neighbours share it.
-    private struct FolderPath {
-        /// No entry at first: −1 is the destination, which has a path of its own.
-        var entry = -2
-        var path = ""
     }
 
     private func writeReceipt(
         of entry: Int,
         _ items: [ChunksRecord.Item],
-        _ folder: inout FolderPath,
+        _ prefix: inout FolderPrefix,
         to writer: ReceiptWriter,
         _ book: ReceiptBook
     ) throws(StagingError) {
@@ -67,8 +60,7 @@ extension Publication {
         // A kept file has its receipt, unless it has other names and one of them was replaced or is new.
         if isKept, index.hardLinks.isEmpty { return }
         let name = finalNames[entry] ?? index.entries[entry].name.text
-        if parent != folder.entry { folder = FolderPath(entry: parent, path: pathPrefix(of: parent)) }
-        let finalPath = folder.path + name
+        let finalPath = prefix.of(parent, in: index, finalNames: finalNames) + name
         let found: FileStatus?
         do throws(SystemError) {
             found = try folders.handle(of: parent)?.statusIfPresent(name)
@@ -86,7 +78,9 @@ extension Publication {
         } else {
             guard isAsStaged(index.hardLinks[entry] ?? entry, status) else { return }
             if let target = index.hardLinks[entry], index.entries[target].isKept {
-                items = book[path(of: target)]?.items ?? []
+                let targetName = finalNames[target] ?? index.entries[target].name.text
+                let folder = Int(index.entries[target].parent)
+                items = book[prefix.of(folder, in: index, finalNames: finalNames) + targetName]?.items ?? []
             }
         }
         try writer.add(
@@ -111,20 +105,5 @@ extension Publication {
         }
         // A time in the future was cut to some limit of it; whoever writes now sets one in the past.
         return status.modified == wanted.clamped || (wanted > Timestamp.now() && status.modified > Timestamp.now())
-    }
-
-    /// Path below the inbox of what is in a folder, up to the name; −1 is the destination.
-    private func pathPrefix(of entry: Int) -> String {
-        entry < 0 ? names.prefix : path(of: entry) + "/"
-    }
-
-    private func path(of entry: Int) -> String {
-        var parts: [String] = []
-        var cursor = entry
-        while cursor >= 0 {
-            parts.append(finalNames[cursor] ?? index.entries[cursor].name.text)
-            cursor = Int(index.entries[cursor].parent)
-        }
-        return names.prefix + parts.reversed().joined(separator: "/")
     }
 }

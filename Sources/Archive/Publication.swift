@@ -25,6 +25,7 @@ package struct Publication {
     package let staging: Staging
     package let names: NamePlan
     private let book: ReceiptSnapshot?
+    private let kept: KeptFiles
     /// Final folders by entry index.
     let folders: FolderHandles
     /// Of entries that did not get the name of their record.
@@ -34,30 +35,34 @@ package struct Publication {
     /// Of those, the ones in whose place another one stays; of a folder everything that is in it, too.
     private var left: Set<Int> = []
     private var mergedFolders: [Int] = []
+    /// Folders in which a name was made, exchanged or removed.
+    private var touchedFolders: Set<Int> = []
     /// Inodes of which this publication replaces a name: that moves the change time of their other names.
     private var replaced: Set<UInt64> = []
     /// False where something that was to be published was lost on the way.
     package private(set) var isWhole = true
 
-    /// Publishes below `folder`, the open destination of `names`.
+    /// Publishes below `folder`, the open destination of `names`; `kept` is what the transfer's `Recall` found.
     package init(
         _ index: ArchiveIndex,
         from staging: Staging,
         to folder: Directory,
         book: ReceiptSnapshot?,
-        names: NamePlan
+        names: NamePlan,
+        kept: KeptFiles = KeptFiles()
     ) {
         self.index = index
         self.staging = staging
         self.book = book
         self.names = names
+        self.kept = kept
         folders = FolderHandles(root: folder, index: index)
     }
 
     /// Publishes every entry that is not void, without writing down a plan: for a single name.
     package mutating func publish() throws(StagingError) {
         var steps: [PublicationStep] = []
-        var planner = PublicationPlanner(index, staging, book, names, root: folders.root)
+        var planner = PublicationPlanner(index, staging, book, names, kept, root: folders.root)
         try planner.plan { (step) throws(SystemError) in steps.append(step) }
         do throws(SystemError) {
             for step in steps { try carryOut(step) }
@@ -70,7 +75,7 @@ package struct Publication {
     /// Writes down what will be done and makes it durable; from then on it will be done.
     package mutating func plan(_ head: PublicationHead) throws(StagingError) {
         let writer = try staging.beginPlan(head, index)
-        var planner = PublicationPlanner(index, staging, book, names, root: folders.root)
+        var planner = PublicationPlanner(index, staging, book, names, kept, root: folders.root)
         try planner.plan { (step) throws(SystemError) in try writer.add(step) }
         try staging.finishPlan(writer)
     }
@@ -106,6 +111,10 @@ package struct Publication {
     private mutating func carryOut(_ step: PublicationStep) throws(SystemError) {
         guard step.entry < index.entries.count else { return }
         let parent = Int(index.entries[step.entry].parent)
+        switch step.action {
+        case .place, .replace: touchedFolders.insert(parent)
+        case .keep, .skip, .leave, .merge: break
+        }
         var outcome = Outcome.lost
         do throws(SystemError) {
             if let holder = try folders.handle(of: parent), let staged = try staging.stagedFolder(of: parent) {
@@ -266,20 +275,43 @@ package struct Publication {
 
     // MARK: - The end
 
-    /// Modes and times of merged folders, and everything durable.
-    private func settle() throws(SystemError) {
+    /// Folders that are synced one by one; more of them are synced with their file system.
+    private static let singleSyncs = 8
+
+    /// Modes and times of merged folders, and everything durable; what is as it should be is left alone.
+    private mutating func settle() throws(SystemError) {
+        var changed: [Int] = []
         for entry in mergedFolders.reversed() {
             do throws(SystemError) {
                 guard let folder = try folders.handle(of: entry) else { continue }
-                try folder.setMode(0o700 | (UInt32(index.entries[entry].mode) & 0o755))
-                try folder.setModified(index.entries[entry].modified.clamped)
-                try folder.synchronize()
+                let mode = 0o700 | (UInt32(index.entries[entry].mode) & 0o755)
+                let modified = index.entries[entry].modified.clamped
+                let status = try folder.descriptor.status()
+                if touchedFolders.contains(entry) || status.mode != mode || status.modified != modified {
+                    try folder.setMode(mode)
+                    try folder.setModified(modified)
+                    changed.append(entry)
+                }
             } catch {
                 guard error.meansMoved else { throw error }
             }
         }
+        try synchronize(changed)
         try folders.root.synchronize()
         try staging.tree.synchronize()
+    }
+
+    private func synchronize(_ changed: [Int]) throws(SystemError) {
+        #if os(Linux)
+        if changed.count > Self.singleSyncs { return try folders.root.descriptor.synchronizeFileSystem() }
+        #endif
+        for entry in changed {
+            do throws(SystemError) {
+                try folders.handle(of: entry)?.synchronize()
+            } catch {
+                guard error.meansMoved else { throw error }
+            }
+        }
     }
 
     /// Whether other names of this inode may have a change time that is not in their receipt.

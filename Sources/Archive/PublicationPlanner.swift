@@ -20,23 +20,34 @@ struct PublicationPlanner {
     private let index: ArchiveIndex
     private let staging: Staging
     private let book: ReceiptSnapshot?
+    private let kept: KeptFiles
     private var names: NamePlan
     /// Final folders by entry index.
     private let folders: FolderHandles
     /// Of merged folders whose name is not that of their entry.
     private var finalNames: [Int: String] = [:]
-    /// What the paths of one folder begin with, which neighbours share; no entry at first.
-    private var lastFolder = (entry: -2, prefix: "")
+    private var prefix: FolderPrefix
+    /// The final folder that was asked for last.
+    private var lastHolder: (entry: Int, folder: Directory)?
     /// Folders that will move, or be dropped, with all that is in them.
     private var movesWhole: [Bool]
     /// Inodes of kept files that have got a further name just now, which moves their change time.
     private var linked: Set<UInt64> = []
 
-    init(_ index: ArchiveIndex, _ staging: Staging, _ book: ReceiptSnapshot?, _ names: NamePlan, root: Directory) {
+    init(
+        _ index: ArchiveIndex,
+        _ staging: Staging,
+        _ book: ReceiptSnapshot?,
+        _ names: NamePlan,
+        _ kept: KeptFiles,
+        root: Directory
+    ) {
         self.index = index
         self.staging = staging
         self.book = book
         self.names = names
+        self.kept = kept
+        prefix = FolderPrefix(names.prefix)
         folders = FolderHandles(root: root, index: index)
         movesWhole = Array(repeating: false, count: index.entries.count)
     }
@@ -74,10 +85,13 @@ struct PublicationPlanner {
             // Of a folder that is dropped what was to be kept is nobody's concern.
             return isKept && names.conflict != .skip ? .lost : .nothing
         }
-        guard let holder = try folders.handle(of: parent), let staged = try staging.stagedFolder(of: parent) else {
-            return isKept ? .lost : .nothing
-        }
+        guard let holder = try folder(of: parent) else { return isKept ? .lost : .nothing }
         let name = index.entries[entry].name.text
+        // Most of a tree that is sent again.
+        if isKept, parent >= 0, let standing = try holder.statusIfPresent(name), kept.isStill(entry, standing) {
+            return .nothing
+        }
+        guard let staged = try staging.stagedFolder(of: parent) else { return isKept ? .lost : .nothing }
         let wanted = parent < 0 ? try chosenName(entry) : name
         let standing = try holder.statusIfPresent(wanted)
         let receipt = book?[path(of: entry, as: wanted)]
@@ -111,6 +125,14 @@ struct PublicationPlanner {
             number += 1
         }
         return .nothing
+    }
+
+    /// The final folder of an entry; neighbours share it.
+    private mutating func folder(of parent: Int) throws(SystemError) -> Directory? {
+        if let held = lastHolder, held.entry == parent { return held.folder }
+        guard let folder = try folders.handle(of: parent) else { return nil }
+        lastHolder = (parent, folder)
+        return folder
     }
 
     /// What is done under one name; nil where that belongs to somebody else.
@@ -156,17 +178,7 @@ struct PublicationPlanner {
 
     /// Path below the inbox of an entry in a folder that is being merged; only then there are receipts to find.
     private mutating func path(of entry: Int, as name: String) -> String {
-        let parent = Int(index.entries[entry].parent)
-        if parent != lastFolder.entry {
-            var prefix = ""
-            var cursor = parent
-            while cursor >= 0 {
-                prefix = (finalNames[cursor] ?? index.entries[cursor].name.text) + "/" + prefix
-                cursor = Int(index.entries[cursor].parent)
-            }
-            lastFolder = (parent, names.prefix + prefix)
-        }
-        return lastFolder.prefix + name
+        prefix.of(Int(index.entries[entry].parent), in: index, finalNames: finalNames) + name
     }
 
     /// True where the user has the same bytes under the name, or under a number before the one chosen.

@@ -41,6 +41,8 @@ package struct Recall: Sendable {
     package let donors: [Donor]
     private var adopted: [Int: Adopted] = [:]
     package private(set) var names: NamePlan
+    /// How the files stand that are kept.
+    package private(set) var kept = KeptFiles()
     private var agreements: [Int: Agreement] = [:]
     /// Held folders of delivered files by path; let go when there are many.
     private var folders: [String: Directory] = [:]
@@ -87,6 +89,7 @@ package struct Recall: Sendable {
                         if !offer.isSingleChunk { try staging.discard(offer.place) }
                         answer.add(allOf: offer)
                         answer.kept.append(offer.entry)
+                        kept.note(offer.entry, found.receipt.identity)
                         continue
                     }
                     found.itemCount -= offer.items.count
@@ -289,11 +292,10 @@ package struct Recall: Sendable {
             lastFolder = (parent, held)
             return (held, name)
         }
-        var folder = names.inbox
-        for part in parent.split(separator: "/") {
-            guard try folder.statusIfPresent(String(part))?.kind == .directory else { return nil }
-            folder = try folder.subdirectory(String(part))
-        }
+        guard let (holder, folderName) = try folder(of: parent),
+            try holder.statusIfPresent(folderName)?.kind == .directory
+        else { return nil }
+        let folder = try holder.subdirectory(folderName)
         if folders.count >= 128 { folders = [:] }
         folders[parent] = folder
         lastFolder = (parent, folder)

@@ -6,7 +6,8 @@ private import Synchronization
 
 /// An open file of records, of which single ones are read again by their offset.
 ///
-/// What was read last is kept: records are asked for much in the order in which they were written.
+/// What was read last is kept, at two places: records are asked for much in the order in which they were written, but
+/// for those that were written again, which stand at the end.
 final class RecordFile: Sendable {
     /// Bytes of the reads that are tried for one record, which does not say its length.
     private static let reads = [64 << 10, 256 << 10, CheckedLog.batchLimit]
@@ -14,10 +15,13 @@ final class RecordFile: Sendable {
     private struct Window {
         var offset: Int64 = 0
         var bytes: [UInt8] = []
+
+        func holds(_ position: Int64) -> Bool { position >= offset && position < offset + Int64(bytes.count) }
     }
 
     let descriptor: OwnedDescriptor
-    private let window = Mutex(Window())
+    /// The one that was used last comes first.
+    private let windows = Mutex((Window(), Window()))
 
     init(_ descriptor: consuming OwnedDescriptor) {
         self.descriptor = descriptor
@@ -28,15 +32,16 @@ final class RecordFile: Sendable {
         at offset: Int64,
         _ decode: (inout ByteReader) throws(FormatError) -> Value
     ) -> Value? {
-        let kept = window.withLock { $0 }
-        if offset >= kept.offset, offset < kept.offset + Int64(kept.bytes.count),
-            let value = Self.value(in: kept.bytes, from: Int(offset - kept.offset), decode)
-        {
+        let kept = windows.withLock { windows in
+            if !windows.0.holds(offset) { swap(&windows.0, &windows.1) }
+            return windows.0
+        }
+        if kept.holds(offset), let value = Self.value(in: kept.bytes, from: Int(offset - kept.offset), decode) {
             return value
         }
         for count in Self.reads {
             guard let bytes = try? bytes(count, at: offset) else { return nil }
-            if count == Self.reads[0] { window.withLock { $0 = Window(offset: offset, bytes: bytes) } }
+            if count == Self.reads[0] { windows.withLock { $0.0 = Window(offset: offset, bytes: bytes) } }
             if let value = Self.value(in: bytes, from: 0, decode) { return value }
             guard bytes.count == count else { return nil }
         }
@@ -66,7 +71,7 @@ final class RecordFile: Sendable {
 
     /// Writes at an offset.
     func write(_ bytes: [UInt8], at offset: Int64) throws(SystemError) {
-        window.withLock { $0 = Window() }
+        windows.withLock { $0 = (Window(), Window()) }
         try bytes.withSpan { (span: RawSpan) throws(SystemError) in try descriptor.writeAll(span, at: offset) }
     }
 }

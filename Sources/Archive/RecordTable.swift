@@ -44,7 +44,8 @@ struct RecordTable: Sendable {
     /// Offsets of the records with that key, the latest first.
     func offsets(of key: UInt64) -> some Collection<Int64> {
         let first = position { $0.key >= key }
-        let end = position { $0.key > key }
+        // Few have one key: the end is near.
+        let end = slots[first..<settled].firstIndex { $0.key != key } ?? settled
         return slots[first..<end].reversed().lazy.map(\.offset)
     }
 

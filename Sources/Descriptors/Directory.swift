@@ -151,6 +151,12 @@ package final class Directory: Sendable {
 
     /// Whether the text names something directly in a folder.
     static func isComponent(_ name: String) -> Bool {
-        !name.isEmpty && name != "." && name != ".." && !name.utf8.contains { $0 == 0 || $0 == UInt8(ascii: "/") }
+        var name = name
+        return name.withUTF8 { bytes in
+            guard let start = bytes.baseAddress, !bytes.isEmpty else { return false }
+            if unsafe bytes.count <= 2, bytes.allSatisfy({ $0 == UInt8(ascii: ".") }) { return false }
+            return unsafe memchr(start, Int32(UInt8(ascii: "/")), bytes.count) == nil
+                && memchr(start, 0, bytes.count) == nil
+        }
     }
 }

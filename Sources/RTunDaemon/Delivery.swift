@@ -56,7 +56,14 @@ package struct Delivery: Sendable {
                 recall?.names
                 ?? NamePlan(inbox: inbox.directory, destination: head.destination, conflict: conflict)
             let folder = try openDestination(head.destination)
-            var publication = Publication(index, from: staging, to: folder, book: recall?.book, names: names)
+            var publication = Publication(
+                index,
+                from: staging,
+                to: folder,
+                book: recall?.book,
+                names: names,
+                kept: recall?.kept ?? KeptFiles()
+            )
             try publication.plan(head)
             return try complete(publication, head, recall?.book.book)
         }

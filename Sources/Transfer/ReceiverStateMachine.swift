@@ -145,7 +145,15 @@ package struct ReceiverStateMachine: Sendable {
         for target in verifiedTargets where !index.entries[target.entry].isVoid {
             byEntry[target.entry, default: []].append(target)
         }
-        return (verified, byEntry.map { (index.path(of: $0.key), $0.value) })
+        var prefix = FolderPrefix()
+        // In their order, so that the files of a folder are met together.
+        return (
+            verified,
+            byEntry.sorted { $0.key < $1.key }.map { entry, targets in
+                let name = index.entries[entry].name.text
+                return (prefix.of(Int(index.entries[entry].parent), in: index) + name, targets)
+            }
+        )
     }
 
     /// Notes that a sync that began after `takeVerified` has ended; returns the ranges for DURABLE.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+import Descriptors
 import Foundation
 import TestSupport
 import Testing
@@ -44,6 +45,24 @@ extension EndToEnd {
             #expect(arrived("taken.txt") == "the user's\n")
             #expect(arrived("taken (2).txt") == "from the server\n")
             #expect((result.stdout + result.stderr).contains("taken (2).txt"), "\(result)")
+        }
+
+        @Test("A folder in which nothing changed is left alone, one in which something did gets its time back")
+        func foldersLeftAlone() async throws {
+            for folder in ["still", "busy"] { try write("first\n", to: "results/\(folder)/a.txt") }
+            #expect(try await send("-r", "results").status == 0)
+            let before = try ["still", "busy"].map { try status("results/\($0)") }
+            try write("second\n", to: "results/busy/a.txt")
+            #expect(try await send("-r", "results").status == 0)
+            #expect(arrived("results/busy/a.txt") == "second\n")
+            let after = try ["still", "busy"].map { try status("results/\($0)") }
+            #expect(after[0] == before[0])
+            #expect(after[1].modified == before[1].modified)
+            #expect(after[1].changed != before[1].changed)
+        }
+
+        private func status(_ name: String) throws -> FileStatus {
+            try Directory.open("\(daemon.inbox)/\(name)").descriptor.status()
         }
 
         @Test(
