@@ -85,13 +85,13 @@ package struct CompressionController: Sendable {
     private var index: Int
     private var tick = 0
     /// Seconds of work for one raw byte besides compressing.
-    private var packing: Double?
+    private var packing = Ratio()
     /// What this machine and data cost, compared with the table.
-    private var costScale: Double?
+    private var costScale = Ratio()
     /// What is left of this data, compared with the table.
-    private var sizeScale: Double?
+    private var sizeScale = Ratio()
     /// Share of the raw bytes that can be compressed at all.
-    private var triedShare: Double?
+    private var triedShare = Ratio()
     /// Bytes that the receiver reads in a second.
     private var wireRate: Double?
     /// The same of the last interval alone.
@@ -111,6 +111,18 @@ package struct CompressionController: Sendable {
         let from: Int
         let rawRateBefore: Double
         var ticksLeft: Int
+    }
+
+    /// A ratio over the last two seconds or so: files differ more from one interval to the next than steps do.
+    private struct Ratio {
+        private var sums = (0.0, 0.0)
+
+        /// Nil before anything was measured.
+        var value: Double? { sums.1 > 0 ? sums.0 / sums.1 : nil }
+
+        mutating func add(_ amount: Double, of whole: Double) {
+            sums = (sums.0 * 7 / 8 + amount, sums.1 * 7 / 8 + whole)
+        }
     }
 
     /// When a direction is tried again: twice as late after each failure, at once when the rate of raw bytes has changed.
@@ -166,12 +178,15 @@ package struct CompressionController: Sendable {
         let here = margin(of: index, rate)
         if isCrowded, here < Self.crowdedMargins.lowerBound, index > ladder.start {
             move(to: index - 1)
+        } else if here < 0.9, index > 0, benchesThatFit(index) < min(workers, benches) {
+            // Half of the workers rest for a step that one of them cannot feed.
+            move(to: index - 1)
         } else if here < 1.05, index > 0, downwards.allows(tick, rate / size(of: index)) {
             if feed(of: index - 1) > 1.3 * feed(of: index) { move(to: index - 1) } else { begin(to: index - 1, rate) }
         } else if upwards.allows(tick, rate / size(of: index)), isWorthATrial(index + 1, rate) {
             let sure = sureStep(rate)
             if sure > index { move(to: sure) } else { begin(to: index + 1, rate) }
-        } else if here < 2, index > 0, downwards.allows(tick, rate / size(of: index)) {
+        } else if here < 2, index > 0, !isIdle, downwards.allows(tick, rate / size(of: index)) {
             begin(to: index - 1, rate)
         }
     }
@@ -180,6 +195,8 @@ package struct CompressionController: Sendable {
     private func isWorthATrial(_ step: Int, _ rate: Double) -> Bool {
         guard step < ladder.steps.count, benchesThatFit(step) > 0 else { return false }
         if isCrowded, step > ladder.start { return isSure(step, rate) }
+        // One that lets workers rest is large, too.
+        if benchesThatFit(step) < min(workers, benches) { return margin(of: step, rate) >= 1.25 }
         return margin(of: step, rate) >= 1.15
             || min(feed(of: step), rate / size(of: step)) >= 1.1 * rate / size(of: index)
     }
@@ -204,9 +221,9 @@ package struct CompressionController: Sendable {
     }
 
     /// Workers wait for cores that are never idle: what they compress in vain, somebody else lacks.
-    private var isCrowded: Bool {
-        (crowding ?? 1) > Self.crowdedFrom && (idleShare ?? 0) < Self.idleFrom
-    }
+    private var isCrowded: Bool { (crowding ?? 1) > Self.crowdedFrom && !isIdle }
+
+    private var isIdle: Bool { (idleShare ?? 0) >= Self.idleFrom }
 
     private mutating func begin(to step: Int, _ rate: Double) {
         // Frames made before are still on their way: the first intervals of a trial do not count.
@@ -254,15 +271,15 @@ package struct CompressionController: Sendable {
         if let share = sample.idleShare { Self.smooth(&idleShare, towards: share) }
         guard sample.rawBytes > 0 else { return }
         let raw = Double(sample.rawBytes)
-        Self.smooth(&packing, towards: max(0, sample.workSeconds - sample.compressSeconds) / raw)
-        Self.smooth(&triedShare, towards: Double(sample.triedBytes) / raw)
-        guard step.cost > 0, sample.triedBytes > 0 else { return }
         let tried = Double(sample.triedBytes)
-        Self.smooth(&costScale, towards: sample.compressSeconds / tried / step.cost)
+        packing.add(max(0, sample.workSeconds - sample.compressSeconds), of: raw)
+        triedShare.add(tried, of: raw)
+        guard step.cost > 0, tried > 0 else { return }
+        costScale.add(sample.compressSeconds, of: tried * step.cost)
+        sizeScale.add(Double(sample.packedBytes), of: tried * step.size)
         if sample.computeSeconds > 0 {
             Self.smooth(&crowding, towards: sample.compressSeconds / sample.computeSeconds)
         }
-        Self.smooth(&sizeScale, towards: Double(sample.packedBytes) / tried / step.size)
     }
 
     private static func smooth(_ value: inout Double?, towards new: Double) {
@@ -271,8 +288,8 @@ package struct CompressionController: Sendable {
 
     /// Bytes on the wire for each raw byte.
     private func size(of step: Int) -> Double {
-        let tried = triedShare ?? 1
-        return 1 - tried + tried * min(1, max(ladder.steps[step].size * (sizeScale ?? 1), 1e-6))
+        let tried = triedShare.value ?? 1
+        return 1 - tried + tried * min(1, max(ladder.steps[step].size * (sizeScale.value ?? 1), 1e-6))
     }
 
     private func benchesThatFit(_ step: Int) -> Int {
@@ -284,7 +301,8 @@ package struct CompressionController: Sendable {
 
     /// Raw bytes that all workers can make frames of in a second; infinite before anything was measured.
     private func feed(of step: Int) -> Double {
-        let seconds = (packing ?? 0) + (triedShare ?? 1) * (costScale ?? 1e-9) * ladder.steps[step].cost
+        let compressing = (triedShare.value ?? 1) * (costScale.value ?? 1e-9) * ladder.steps[step].cost
+        let seconds = (packing.value ?? 0) + compressing
         return seconds > 0 ? Double(min(workers, max(1, benchesThatFit(step)))) / seconds : .infinity
     }
 

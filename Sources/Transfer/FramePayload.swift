@@ -74,8 +74,14 @@ extension [ChunkFetch.Wanted] {
 }
 
 extension Workbench {
-    /// Hands the message over; the bench keeps none.
+    /// Hands the message over.
+    ///
+    /// One of which little is left, as on a slow line, is copied out of its buffer, which the bench keeps: of those that
+    /// wait for the line each would hold the memory of a whole frame.
     func takeOutput() -> ByteBuffer {
+        if output.readableBytes < Self.frameBytes * 2 / 5 {
+            return ByteBuffer(bytes: output.readableBytesView)
+        }
         let message = output
         output = ByteBuffer()
         return message

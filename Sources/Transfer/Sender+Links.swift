@@ -178,7 +178,7 @@ extension Sender {
         let bytes = frame.readableBytes
         try await pace.write(frame, on: connection)
         await countFrame(wireBytes: bytes, epoch)
-        await spares.offer(frame)
+        if frame.storageCapacity >= Workbench.frameBytes { await spares.offer(frame) }
     }
 
     nonisolated func readControl(_ stream: MessageStream, _ heard: ReceivedCount) async throws -> Committed {

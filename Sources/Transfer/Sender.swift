@@ -209,7 +209,9 @@ package actor Sender {
                 if planner.hasRequeued { continue }
                 break
             }
-            if let spare = await spares.takeIfAny() { bench.output = spare }
+            if bench.output.storageCapacity < Workbench.frameBytes, let spare = await spares.takeIfAny() {
+                bench.output = spare
+            }
             let draft = workshop.workers.runIfActive(eventLoop: eventLoop) {
                 try FrameDraft(planned, at: bench, compression: compression, makingPayload: makesPayload)
             }

@@ -8,6 +8,9 @@ package import NIOPosix
 /// What one job needs to work on one frame, made once and lent: buffers and the contexts of the C libraries.
 // One job has it at a time: `BoundedQueue` hands it from one to the next and orders their accesses.
 package final class Workbench: @unchecked Sendable {
+    /// Raw bytes of a full frame.
+    static let frameBytes = 4 << 20
+
     /// The raw bytes of the frame.
     package let slab: Slab
     /// For reading back.
@@ -19,7 +22,7 @@ package final class Workbench: @unchecked Sendable {
     package var decompressor: Decompressor
 
     package init() throws {
-        slab = try Slab(capacity: 4 << 20)
+        slab = try Slab(capacity: Self.frameBytes)
         scratch = try Slab(capacity: 256 << 10)
         digester = Digester()
         compressor = try Compressor(.stored)
