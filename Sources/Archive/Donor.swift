@@ -79,6 +79,23 @@ package final class Donor: Sendable {
         }
     }
 
+    /// False where its files have all been taken, or none of what stands there was ever durable.
+    package var isUseful: Bool { holdsJournalled(tree, below: "") }
+
+    private func holdsJournalled(_ folder: Directory, below path: String) -> Bool {
+        // What cannot be looked at stays until it has expired.
+        guard let entries = try? folder.entries() else { return true }
+        for entry in entries {
+            guard let name = String(validating: entry.name, as: UTF8.self) else { continue }
+            if entry.kind != .file, let inner = try? folder.subdirectory(name) {
+                if holdsJournalled(inner, below: path + name + "/") { return true }
+            } else if journal.file(at: path + name) != nil {
+                return true
+            }
+        }
+        return false
+    }
+
     /// Gives up the lock: the next transfer may take what is left of it.
     package func letGo() {
         // Without the call the lock ends with this object.

@@ -95,4 +95,28 @@ struct RecallTests {
             #expect(path == "big")
         }
     }
+
+    @Test func `what an earlier transfer left is of use as long as a file of its journal stands there`() throws {
+        let staging = try Staging(in: folder, name: "source-any-1")
+        let other = FilePlace(folder: -1, name: name("other"), mode: 0o644, modified: place.modified)
+        _ = try staging.perform([.createFile(entry: 0, place: place, size: 3), .createFile(entry: 1, place: other, size: 3)])
+        let target = ChunkTarget(
+            entry: 0,
+            place: place,
+            length: pieces[0].count,
+            digest: digest(pieces[0]),
+            role: .part(offset: 0)
+        )
+        var digester = try Digester()
+        let scratch = try Slab(capacity: 64 << 10)
+        _ = try pieces[0].withSpan { (span: RawSpan) throws(StagingError) in
+            try staging.write(target, bytes: span, digester: &digester, scratch: scratch)
+        }
+        try staging.journal([(path: "big", targets: [target])])
+        staging.letGo()
+        let donor = try #require(Donor.all(in: folder, prefix: "source-any-").first)
+        #expect(donor.isUseful)
+        #expect(unlink("\(self.scratch.path)/.rtun-part/source-any-1/tree/big") == 0)
+        #expect(!donor.isUseful, "nothing of the other file was durable")
+    }
 }
