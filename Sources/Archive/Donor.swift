@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 package import Descriptors
+private import Synchronization
 private import SystemPackage
 
 /// The staging folder of an earlier transfer of the same source that did not end: its files are moved, not copied,
@@ -13,6 +14,8 @@ package final class Donor: Sendable {
     private let home: Directory
     private let name: String
     private let lock: OwnedDescriptor
+    /// The folder that was looked into last, with its path: neighbours share it.
+    private let lastFolder = Mutex<(path: Substring, folder: Directory)?>(nil)
 
     /// All that nobody holds, whose name begins with `prefix`.
     package static func all(in destination: Directory, prefix: String) -> [Donor] {
@@ -55,28 +58,32 @@ package final class Donor: Sendable {
         let journalled: Journal.File
         let folder: Directory
         let name: String
+        let status: FileStatus
         /// Nobody has touched it since its last record.
-        let isUntouched: Bool
+        var isUntouched: Bool { journalled.identity.matches(status) }
     }
 
     /// The staged file of that path; nil where there is none, or the journal does not know it.
     func file(at path: String) -> Found? {
         guard let journalled = journal.file(at: path) else { return nil }
-        var folder = tree
-        var names = path.split(separator: "/").map(String.init)
-        guard let name = names.popLast() else { return nil }
+        let slash = path.utf8.lastIndex(of: UInt8(ascii: "/"))
+        let name = slash.map { String(path[path.utf8.index(after: $0)...]) } ?? path
         do throws(SystemError) {
-            for part in names { folder = try folder.subdirectory(part) }
+            let folder = try folder(at: slash.map { path[..<$0] } ?? "")
             guard let status = try folder.statusIfPresent(name), status.kind == .file else { return nil }
-            return Found(
-                journalled: journalled,
-                folder: folder,
-                name: name,
-                isUntouched: journalled.identity.matches(status)
-            )
+            return Found(journalled: journalled, folder: folder, name: name, status: status)
         } catch {
             return nil
         }
+    }
+
+    private func folder(at path: Substring) throws(SystemError) -> Directory {
+        if let last = lastFolder.withLock({ $0 }), last.path.utf8.elementsEqual(path.utf8) { return last.folder }
+        var folder = tree
+        for part in path.split(separator: "/") { folder = try folder.subdirectory(String(part)) }
+        let found = folder
+        lastFolder.withLock { $0 = (path, found) }
+        return folder
     }
 
     /// False where its files have all been taken, or none of what stands there was ever durable.
