@@ -59,22 +59,25 @@ extension EndToEnd {
             FileManager.default.contents(atPath: "\(daemon.inbox)/\(name)").map { String(decoding: $0, as: UTF8.self) }
         }
 
-        @Test("What a batch job queued is delivered when any command finds the laptop, as the files are then")
-        func batchJob() async throws {
+        @Test(
+            "What a batch job queued is delivered when any command finds the laptop, as the files are then",
+            arguments: ["ping", "status"]
+        )
+        func batchJob(_ command: String) async throws {
             try TreeMaker.folder(source.path + "/batch")
             try TreeMaker.write("early\n", to: source.path + "/batch/log.txt")
-            let id = try await queue("-r", "batch", "-o", "jobs/")
+            let id = try await queue("-r", "batch", "-o", "jobs/\(command)/")
             let without = try await flush(environment: alone)
             #expect(without.status == 3, "\(without)")
             #expect(try await listed()[id]?["state"] as? String == "waiting")
             try TreeMaker.write("late\n", to: source.path + "/batch/log.txt")
-            #expect(try await BuiltBinary.run(["ping"], environment: connected, folder: "/").status == 0)
+            #expect(try await BuiltBinary.run([command], environment: connected, folder: "/").status == 0)
             let done = "\(home.path)/.rtun/outbox/done/\(id)"
             #expect(await Waiting.until(within: .seconds(20)) { FileManager.default.fileExists(atPath: done) })
-            #expect(text("jobs/batch/log.txt") == "late\n")
+            #expect(text("jobs/\(command)/batch/log.txt") == "late\n")
             let result = try #require(try await listed()[id])
             #expect(result["state"] as? String == "delivered")
-            #expect(result["names"] as? [String] == ["jobs/batch"])
+            #expect(result["names"] as? [String] == ["jobs/\(command)/batch"])
         }
 
         @Test("What --to named a laptop for is delivered there alone, also past another one that answers first")
