@@ -310,10 +310,9 @@ def slow_link(rig, result):
     rate = 1e6 / 8
     with rig.site() as site, rig_relay(site) as relay:
         site.make_file("big.bin", int(rate * seconds * 0.85), result.random)
-        first = Tunnel(site, target=relay.path)
-        first.__exit__()
+        sshd = Tunnel(site, up=False).sshd
         slow = subprocess.Popen([sys.executable, os.path.join(rig.root, "scripts", "relay"), "--to",
-                                 str(first.sshd.port), "--rate", "1", "--round-trip", "300"],
+                                 str(sshd.port), "--rate", "1", "--round-trip", "300"],
                                 stdout=subprocess.PIPE, text=True)
         try:
             port = int(slow.stdout.readline())
