@@ -100,24 +100,33 @@ struct RelinkTests {
     }
 }
 
-/// A transfer whose link breaks again and again while its tasks wait for something.
+/// Transfers whose links break again and again while their tasks wait for something.
 struct SuspensionTests {
-    /// Which of the tasks ends first is for the scheduler to decide: each round is one more chance of another order.
-    private static let rounds = 300
+    /// Which of the tasks ends first is for the scheduler to decide: each round is one more chance of another order, and
+    /// several transfers at once keep all its threads busy, so that tasks have to wait for one another.
+    private static let rounds = 75
+    private static let transfers = 8
 
     @Test(.timeLimit(.minutes(2)))
     func `a wait that ends because the link broke does not fail the transfer`() async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for _ in 0..<Self.transfers { group.addTask { try await Self.breakAgainAndAgain() } }
+            try await group.waitForAll()
+        }
+    }
+
+    private static func breakAgainAndAgain() async throws {
         let end = try await ReceivingEnd()
         var link = end.control
-        for round in 0..<Self.rounds {
+        for round in 0..<rounds {
             let control = link
             async let outcome = end.receiver.run(MessageStream(control.server))
-            let (data, served) = try await Self.attach(to: end.receiver)
-            // No record has listed the chunk: the frame waits for ever.
-            let header = FrameHeader(number: 0, codec: .stored, runs: [0...0])
+            let (data, served) = try await attach(to: end.receiver)
+            // No record has listed the chunk: the first frame waits until the link breaks, the other one is met behind that.
             var frame: [UInt8] = []
-            header.encode(to: &frame)
-            try await data.client.send(ByteBuffer(bytes: rawMessage(0x31, frame + [1])))
+            FrameHeader(number: 0, codec: .stored, runs: [0...0]).encode(to: &frame)
+            let message = rawMessage(0x31, frame + [1])
+            try await data.client.send(ByteBuffer(bytes: message + message))
             control.client.close()
             guard case .suspended = try await outcome else {
                 Issue.record("round \(round)")
