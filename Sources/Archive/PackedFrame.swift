@@ -172,6 +172,7 @@ extension PackedFrame {
         let entry = file.entry
         let now = Timestamp.now().seconds
         switch entry.readWhole(into: slab, at: rawBytes, room: room) {
+        case .outgrown: deferred.append(entry)
         case .problem(let problem):
             problems.append(problem)
             if entry.status.linkCount > 1 { missing.append(entry.number) }
@@ -226,6 +227,8 @@ extension PackedFrame {
 /// What came of reading a small file.
 private enum WholeRead {
     case bytes(count: Int, status: FileStatus, hasGrown: Bool)
+    /// There is no room for what it is now; what the walk saw of its size says nothing of its bytes.
+    case outgrown
     case problem(SourceProblem)
 }
 
@@ -235,8 +238,7 @@ extension WalkedEntry {
 
     /// Reads the whole file, at most `room` bytes, into the slab from `start`.
     ///
-    /// The size is fixed at open where it fits, else what the walk saw. A size of 0 is not believed: files of `/proc`
-    /// say so and have bytes.
+    /// The size is fixed at open. A size of 0 is not believed: files of `/proc` say so and have bytes.
     fileprivate func readWhole(into slab: Slab, at start: Int, room: Int) -> WholeRead {
         do throws(SystemError) {
             for _ in 0..<SourcePlanner.readAttempts {
@@ -244,9 +246,8 @@ extension WalkedEntry {
                 let before = try descriptor.status()
                 guard before.kind == .file else { return .problem(SourceProblem(path: path, kind: .changed)) }
                 let isUnsized = before.size == 0
-                let fits = before.size <= Int64(room)
-                let want =
-                    isUnsized ? min(room, SourcePlanner.unsizedLimit) : fits ? Int(before.size) : Int(status.size)
+                guard before.size <= Int64(room) else { return .outgrown }
+                let want = isUnsized ? min(room, SourcePlanner.unsizedLimit) : Int(before.size)
                 var count = 0
                 if want > 0 {
                     count = try slab.withMutableBytes(start..<(start + want)) {
@@ -263,7 +264,7 @@ extension WalkedEntry {
                     continue
                 }
                 guard count == want else { continue }
-                if after.isSameContent(as: before) { return .bytes(count: count, status: after, hasGrown: !fits) }
+                if after.isSameContent(as: before) { return .bytes(count: count, status: after, hasGrown: false) }
                 if after.inode == before.inode, after.size > before.size {
                     return .bytes(count: count, status: before, hasGrown: true)
                 }
