@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+internal import Codecs
 package import Descriptors
 private import Synchronization
 private import SystemPackage
@@ -75,6 +76,24 @@ package final class Donor: Sendable {
         } catch {
             return nil
         }
+    }
+
+    /// Reads a chunk that stands in some staged file; false where none holds it any more.
+    func read(_ chunk: Journal.Chunk, into slab: Slab, digester: inout Digester) -> Bool {
+        guard chunk.length <= slab.capacity else { return false }
+        for place in journal.places(of: chunk) {
+            guard let found = file(at: place.path), let file = try? found.folder.openFile(found.name) else { continue }
+            let count = try? slab.withMutableBytes(0..<chunk.length) {
+                (span: inout MutableRawSpan) throws(SystemError) in
+                try file.read(into: &span, at: place.offset)
+            }
+            guard count == chunk.length else { continue }
+            let digest = try? slab.withBytes(0..<chunk.length) { (bytes: RawSpan) throws(CodecError) in
+                try digester.digest(bytes)
+            }
+            if digest == chunk.digest { return true }
+        }
+        return false
     }
 
     private func folder(at path: Substring) throws(SystemError) -> Directory {

@@ -235,8 +235,11 @@ package struct Recall: Sendable {
                 if file?.chunks[offset] == Journal.Chunk(length: length, digest: digest) {
                     isHad = file?.isUntouched == true
                     if !isHad { isHad = try staging.digest(of: target, slab: slab, digester: &digester) == digest }
-                } else if let place = book.place(of: digest), place.length == length {
-                    isHad = try copy(place, to: target, staging, slab, scratch, &digester)
+                } else {
+                    if let place = book.place(of: digest), place.length == length {
+                        isHad = try copy(place, to: target, staging, slab, scratch, &digester)
+                    }
+                    if !isHad { isHad = try copyStaged(target, staging, slab, scratch, &digester) }
                     if isHad { answer.staged.append(target) }
                 }
                 if isHad { answer.add(ordinal...ordinal, bytes: UInt64(length)) }
@@ -246,6 +249,24 @@ package struct Recall: Sendable {
             }
             offset += item.length
         }
+    }
+
+    /// Copies one chunk from a file that an earlier transfer has staged under another name; false where it must travel.
+    private func copyStaged(
+        _ target: ChunkTarget,
+        _ staging: Staging,
+        _ slab: Slab,
+        _ scratch: Slab,
+        _ digester: inout Digester
+    ) throws(StagingError) -> Bool {
+        let chunk = Journal.Chunk(length: target.length, digest: target.digest)
+        for donor in donors where donor.read(chunk, into: slab, digester: &digester) {
+            let refusal = try slab.withBytes(0..<target.length) { (bytes: RawSpan) throws(StagingError) in
+                try staging.write(target, bytes: bytes, digester: &digester, scratch: scratch)
+            }
+            return refusal == nil
+        }
+        return false
     }
 
     /// Copies one chunk if its file is still ours and the bytes are what they were; false where it must travel.

@@ -96,10 +96,14 @@ struct RecallTests {
         }
     }
 
-    @Test func `what an earlier transfer left is of use as long as a file of its journal stands there`() throws {
+    private var other: FilePlace { FilePlace(folder: -1, name: name("other"), mode: 0o644, modified: place.modified) }
+
+    /// What a transfer left that had "one" of "big" durable, and nothing of "other".
+    private func makeDonor() throws -> Donor {
         let staging = try Staging(in: folder, name: "source-any-1")
-        let other = FilePlace(folder: -1, name: name("other"), mode: 0o644, modified: place.modified)
-        _ = try staging.perform([.createFile(entry: 0, place: place, size: 3), .createFile(entry: 1, place: other, size: 3)])
+        _ = try staging.perform([
+            .createFile(entry: 0, place: place, size: 3), .createFile(entry: 1, place: other, size: 3),
+        ])
         let target = ChunkTarget(
             entry: 0,
             place: place,
@@ -114,9 +118,45 @@ struct RecallTests {
         }
         try staging.journal([(path: "big", targets: [target])])
         staging.letGo()
-        let donor = try #require(Donor.all(in: folder, prefix: "source-any-").first)
+        return try #require(Donor.all(in: folder, prefix: "source-any-").first)
+    }
+
+    @Test func `what an earlier transfer left is of use as long as a file of its journal stands there`() throws {
+        let donor = try makeDonor()
         #expect(donor.isUseful)
-        #expect(unlink("\(self.scratch.path)/.rtun-part/source-any-1/tree/big") == 0)
+        #expect(unlink(scratch.path + "/.rtun-part/source-any-1/tree/big") == 0)
         #expect(!donor.isUseful, "nothing of the other file was durable")
+    }
+
+    @Test(arguments: [false, true])
+    func `a file that was renamed is copied from what an earlier transfer staged, if that is what it was`(
+        isDamaged: Bool
+    ) throws {
+        let donor = try makeDonor()
+        if isDamaged { try TreeMaker.write("eno", to: scratch.path + "/.rtun-part/source-any-1/tree/big") }
+        let staging = try Staging(in: folder, name: "source-any-2")
+        let book = try ReceiptBook(in: folder, sourceName: "source")
+        var recall = Recall(book: book, donors: [donor], names: NamePlan(inbox: folder, destination: []))
+        let offer = Offer(
+            entry: 0,
+            top: 0,
+            topName: name("other"),
+            isTopFolder: false,
+            path: "other",
+            place: other,
+            items: items([pieces[0]]),
+            offset: 0,
+            size: 3,
+            isLast: true,
+            firstOrdinal: 0
+        )
+        let slab = try Slab(capacity: 4 << 20)
+        let scratch = try Slab(capacity: 64 << 10)
+        var digester = try Digester()
+        let answer = try recall.answer([offer], staging: staging, slab: slab, scratch: scratch, digester: &digester)
+        #expect(answer.had == (isDamaged ? [] : [0...0]))
+        #expect(answer.staged.count == (isDamaged ? 0 : 1), "it is journalled with the next sync")
+        let copy = FileManager.default.contents(atPath: self.scratch.path + "/.rtun-part/source-any-2/tree/other")
+        #expect(copy == (isDamaged ? nil : Data("one".utf8)))
     }
 }
