@@ -17,7 +17,7 @@ package final class SourcePlanner: @unchecked Sendable {
     static let filesPerFrame = 512
     /// Folders that the small files of one frame hold open.
     static let foldersPerFrame = 64
-    /// Entries that the walk is ahead of the plan at most, some 350 bytes each.
+    /// Entries that the walk is ahead of the plan at most, some 600 bytes each.
     static let entriesAhead = 64 << 10
     /// Steps of the walk for each entry that is planned: the first frame does not wait for long while it gets ahead.
     private static let stepsPerEntry = 4
