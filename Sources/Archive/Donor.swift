@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 
+internal import Codecs
 package import Descriptors
+private import Synchronization
 private import SystemPackage
 
 /// The staging folder of an earlier transfer of the same source that did not end: its files are moved, not copied,
@@ -13,6 +15,8 @@ package final class Donor: Sendable {
     private let home: Directory
     private let name: String
     private let lock: OwnedDescriptor
+    /// The folder that was looked into last, with its path: neighbours share it.
+    private let lastFolder = Mutex<(path: Substring, folder: Directory)?>(nil)
 
     /// All that nobody holds, whose name begins with `prefix`.
     package static func all(in destination: Directory, prefix: String) -> [Donor] {
@@ -55,28 +59,67 @@ package final class Donor: Sendable {
         let journalled: Journal.File
         let folder: Directory
         let name: String
+        let status: FileStatus
         /// Nobody has touched it since its last record.
-        let isUntouched: Bool
+        var isUntouched: Bool { journalled.identity.matches(status) }
     }
 
     /// The staged file of that path; nil where there is none, or the journal does not know it.
     func file(at path: String) -> Found? {
         guard let journalled = journal.file(at: path) else { return nil }
-        var folder = tree
-        var names = path.split(separator: "/").map(String.init)
-        guard let name = names.popLast() else { return nil }
+        let slash = path.utf8.lastIndex(of: UInt8(ascii: "/"))
+        let name = slash.map { String(path[path.utf8.index(after: $0)...]) } ?? path
         do throws(SystemError) {
-            for part in names { folder = try folder.subdirectory(part) }
+            let folder = try folder(at: slash.map { path[..<$0] } ?? "")
             guard let status = try folder.statusIfPresent(name), status.kind == .file else { return nil }
-            return Found(
-                journalled: journalled,
-                folder: folder,
-                name: name,
-                isUntouched: journalled.identity.matches(status)
-            )
+            return Found(journalled: journalled, folder: folder, name: name, status: status)
         } catch {
             return nil
         }
+    }
+
+    /// Reads a chunk that stands in some staged file; false where none holds it any more.
+    func read(_ chunk: Journal.Chunk, into slab: Slab, digester: inout Digester) -> Bool {
+        guard chunk.length <= slab.capacity else { return false }
+        for place in journal.places(of: chunk) {
+            guard let found = file(at: place.path), let file = try? found.folder.openFile(found.name) else { continue }
+            let count = try? slab.withMutableBytes(0..<chunk.length) {
+                (span: inout MutableRawSpan) throws(SystemError) in
+                try file.read(into: &span, at: place.offset)
+            }
+            guard count == chunk.length else { continue }
+            let digest = try? slab.withBytes(0..<chunk.length) { (bytes: RawSpan) throws(CodecError) in
+                try digester.digest(bytes)
+            }
+            if digest == chunk.digest { return true }
+        }
+        return false
+    }
+
+    private func folder(at path: Substring) throws(SystemError) -> Directory {
+        if let last = lastFolder.withLock({ $0 }), last.path.utf8.elementsEqual(path.utf8) { return last.folder }
+        var folder = tree
+        for part in path.split(separator: "/") { folder = try folder.subdirectory(String(part)) }
+        let found = folder
+        lastFolder.withLock { $0 = (path, found) }
+        return folder
+    }
+
+    /// False where its files have all been taken, or none of what stands there was ever durable.
+    package var isUseful: Bool { holdsJournalled(tree, below: "") }
+
+    private func holdsJournalled(_ folder: Directory, below path: String) -> Bool {
+        // What cannot be looked at stays until it has expired.
+        guard let entries = try? folder.entries() else { return true }
+        for entry in entries {
+            guard let name = String(validating: entry.name, as: UTF8.self) else { continue }
+            if entry.kind != .file, let inner = try? folder.subdirectory(name) {
+                if holdsJournalled(inner, below: path + name + "/") { return true }
+            } else if journal.file(at: path + name) != nil {
+                return true
+            }
+        }
+        return false
     }
 
     /// Gives up the lock: the next transfer may take what is left of it.

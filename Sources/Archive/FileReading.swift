@@ -35,8 +35,11 @@ enum SettlingRule {
     /// True where bytes that are read at `now`, of a file first seen as it is at `seen`, may be believed later.
     static func isSettled(_ identity: FileIdentity, seen: Int64, now: Int64) -> Bool {
         let newest = max(identity.modified.seconds, identity.changed.seconds)
-        return newest < now - age || seen <= now - lead
+        return newest < now - age || isEarlier(seen, than: now)
     }
+
+    /// True where a first sight in the second `seen` was early enough for a read in the second `now`.
+    static func isEarlier(_ seen: Int64, than now: Int64) -> Bool { seen < now - lead }
 }
 
 /// One record: a stretch of one file, as it was read.

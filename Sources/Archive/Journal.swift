@@ -5,7 +5,7 @@ import Descriptors
 
 /// What stands verified and synced in a staging folder, file by file (`docs/archive-format.md` section 8).
 ///
-/// The records stay in the file; memory holds 16 bytes for each.
+/// The records stay in the file; memory holds 16 bytes for each, and for each chunk.
 package struct Journal: Sendable {
     static let fileName = "journal"
     static let log = CheckedLog(magic: "RTUNJRNL", version: 1)
@@ -44,12 +44,15 @@ package struct Journal: Sendable {
 
     private let file: RecordFile?
     private let table: RecordTable
+    /// Records by the digests of their chunks.
+    private let chunkTable: RecordTable
     /// Written by a later version: not to be used, and not to be removed before its time.
     let isForeign: Bool
 
     /// Reads the journal of a staging folder; what cannot be read counts as nothing.
     init(in folder: Directory) {
         var table = RecordTable()
+        var chunkTable = RecordTable()
         var isForeign = false
         file = try? RecordFile(folder.openFile(Self.fileName))
         do {
@@ -57,14 +60,18 @@ package struct Journal: Sendable {
                 var reader = try LogReader(file, as: Self.log)
                 isForeign = reader.isForeign
                 try reader.readAll { (reader, offset) throws(FormatError) in
-                    table.add(RecordTable.key(of: try Entry(from: &reader).path), at: offset)
+                    let entry = try Entry(from: &reader)
+                    table.add(RecordTable.key(of: entry.path), at: offset)
+                    for chunk in entry.chunks.values { chunkTable.add(RecordTable.key(of: chunk.digest), at: offset) }
                 }
             }
         } catch {
             // What was read up to here is true.
         }
         table.settle()
+        chunkTable.settle()
         self.table = table
+        self.chunkTable = chunkTable
         self.isForeign = isForeign
     }
 
@@ -79,6 +86,15 @@ package struct Journal: Sendable {
             found?.chunks.merge(entry.chunks) { later, _ in later }
         }
         return found
+    }
+
+    /// Where a chunk was written: the path of the file and the offset in it; the latest first.
+    func places(of chunk: Chunk) -> some Sequence<(path: String, offset: Int64)> {
+        chunkTable.offsets(of: RecordTable.key(of: chunk.digest)).lazy.compactMap { record in
+            let entry = file?.record(at: record) { (reader) throws(FormatError) in try Entry(from: &reader) }
+            guard let entry, let found = entry.chunks.first(where: { $0.value == chunk }) else { return nil }
+            return (entry.path, found.key)
+        }
     }
 
     /// The record of chunks that stand in one file; without any it renews the file's identity.

@@ -38,7 +38,8 @@ final class LargeFile {
         let reading = reading?.identity == FileIdentity(opened) ? reading : nil
         known = reading?.items[...] ?? []
         knownOffset = reading?.offset ?? 0
-        seen = reading?.seen ?? Timestamp.now().seconds
+        let isAsWalked = FileIdentity(entry.status) == FileIdentity(opened)
+        seen = reading?.seen ?? (isAsWalked ? entry.seen : Timestamp.now().seconds)
         descriptor.adviseSequential()
     }
 

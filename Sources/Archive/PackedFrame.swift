@@ -137,8 +137,7 @@ extension PackedFrame {
     fileprivate mutating func append(_ file: SmallFile, known: ChunksRecord.Item) {
         let entry = file.entry
         do throws(SystemError) {
-            // A network file system tells what others have written only when a file is opened.
-            let status = try entry.folder.isShared() ? entry.open().status() : entry.status
+            let status = try entry.currentStatus()
             guard case .chunk(let length, let digest) = known, status.kind == .file,
                 FileIdentity(status) == FileIdentity(entry.status)
             else {
@@ -172,6 +171,7 @@ extension PackedFrame {
         let entry = file.entry
         let now = Timestamp.now().seconds
         switch entry.readWhole(into: slab, at: rawBytes, room: room) {
+        case .outgrown: deferred.append(entry)
         case .problem(let problem):
             problems.append(problem)
             if entry.status.linkCount > 1 { missing.append(entry.number) }
@@ -226,17 +226,27 @@ extension PackedFrame {
 /// What came of reading a small file.
 private enum WholeRead {
     case bytes(count: Int, status: FileStatus, hasGrown: Bool)
+    /// There is no room for what it is now; what the walk saw of its size says nothing of its bytes.
+    case outgrown
     case problem(SourceProblem)
 }
 
 extension WalkedEntry {
+    /// What the file is now, or was within the last second.
+    ///
+    /// A network file system tells what others have written only when a file is opened.
+    fileprivate func currentStatus() throws(SystemError) -> FileStatus {
+        if try folder.isShared() { return try open().status() }
+        if Timestamp.now().seconds - seen <= 1 { return status }
+        return try folder.open().status(sourceName, followingLink: followsLink)
+    }
+
     /// Room that a frame keeps for the file: its size, or what a file that says it is empty may have.
     var plannedBytes: Int { status.size == 0 ? SourcePlanner.unsizedLimit : Int(status.size) }
 
     /// Reads the whole file, at most `room` bytes, into the slab from `start`.
     ///
-    /// The size is fixed at open where it fits, else what the walk saw. A size of 0 is not believed: files of `/proc`
-    /// say so and have bytes.
+    /// The size is fixed at open. A size of 0 is not believed: files of `/proc` say so and have bytes.
     fileprivate func readWhole(into slab: Slab, at start: Int, room: Int) -> WholeRead {
         do throws(SystemError) {
             for _ in 0..<SourcePlanner.readAttempts {
@@ -244,9 +254,8 @@ extension WalkedEntry {
                 let before = try descriptor.status()
                 guard before.kind == .file else { return .problem(SourceProblem(path: path, kind: .changed)) }
                 let isUnsized = before.size == 0
-                let fits = before.size <= Int64(room)
-                let want =
-                    isUnsized ? min(room, SourcePlanner.unsizedLimit) : fits ? Int(before.size) : Int(status.size)
+                guard before.size <= Int64(room) else { return .outgrown }
+                let want = isUnsized ? min(room, SourcePlanner.unsizedLimit) : Int(before.size)
                 var count = 0
                 if want > 0 {
                     count = try slab.withMutableBytes(start..<(start + want)) {
@@ -263,7 +272,7 @@ extension WalkedEntry {
                     continue
                 }
                 guard count == want else { continue }
-                if after.isSameContent(as: before) { return .bytes(count: count, status: after, hasGrown: !fits) }
+                if after.isSameContent(as: before) { return .bytes(count: count, status: after, hasGrown: false) }
                 if after.inode == before.inode, after.size > before.size {
                     return .bytes(count: count, status: before, hasGrown: true)
                 }

@@ -66,6 +66,8 @@ package struct Recall: Sendable {
         digester: inout Digester
     ) throws(StagingError) -> Answer {
         var answer = Answer()
+        // Files whose every chunk is known are taken over together.
+        var whole: [Staging.Adoption] = []
         for offer in offers {
             let path = try finalPath(of: offer)
             var agreement = agreements[offer.entry]
@@ -101,10 +103,24 @@ package struct Recall: Sendable {
                 agreement = found
             }
             agreements[offer.entry] = offer.isLast ? nil : agreement
-            if offer.offset == 0 { adopted[offer.entry] = try adopt(offer, staging, slab, &digester) }
+            if offer.offset == 0 {
+                if let adoption = try adoption(offer, staging) {
+                    if adoption.isWhole(offer) {
+                        whole.append(adoption)
+                        answer.add(allOf: offer)
+                        continue
+                    }
+                    try staging.adopt([adoption])
+                    let found = adoption.found
+                    adopted[offer.entry] = Adopted(chunks: found.journalled.chunks, isUntouched: found.isUntouched)
+                } else {
+                    adopted[offer.entry] = nil
+                }
+            }
             defer { if offer.isLast { adopted[offer.entry] = nil } }
             try findChunks(of: offer, to: staging, slab, scratch, &digester, &answer)
         }
+        try staging.adopt(whole)
         return answer
     }
 
@@ -172,13 +188,8 @@ package struct Recall: Sendable {
         }
     }
 
-    /// Takes the file of that path over from a donor, if a chunk that is offered stands in it.
-    private func adopt(
-        _ offer: Offer,
-        _ staging: Staging,
-        _ slab: Slab,
-        _ digester: inout Digester
-    ) throws(StagingError) -> Adopted? {
+    /// The file of that path in a donor, if a chunk that is offered stands in it.
+    private func adoption(_ offer: Offer, _ staging: Staging) throws(StagingError) -> Staging.Adoption? {
         for donor in donors {
             guard let found = donor.file(at: offer.path) else { continue }
             var offset: Int64 = 0
@@ -190,9 +201,14 @@ package struct Recall: Sendable {
                 offset += item.length
             }
             // Of a list that goes on, what is to come may stand in it.
-            guard isUseful || !offer.isLast else { continue }
-            guard try staging.adopt(found, path: offer.path, as: offer.place, size: offer.size) else { continue }
-            return Adopted(chunks: found.journalled.chunks, isUntouched: found.isUntouched)
+            guard isUseful || !offer.isLast, try staging.canHold(offer.place) else { continue }
+            return Staging.Adoption(
+                found: found,
+                path: offer.path,
+                place: offer.place,
+                size: offer.size,
+                replacesEmpty: !offer.isSingleChunk
+            )
         }
         return nil
     }
@@ -222,8 +238,11 @@ package struct Recall: Sendable {
                 if file?.chunks[offset] == Journal.Chunk(length: length, digest: digest) {
                     isHad = file?.isUntouched == true
                     if !isHad { isHad = try staging.digest(of: target, slab: slab, digester: &digester) == digest }
-                } else if let place = book.place(of: digest), place.length == length {
-                    isHad = try copy(place, to: target, staging, slab, scratch, &digester)
+                } else {
+                    if let place = book.place(of: digest), place.length == length {
+                        isHad = try copy(place, to: target, staging, slab, scratch, &digester)
+                    }
+                    if !isHad { isHad = try copyStaged(target, staging, slab, scratch, &digester) }
                     if isHad { answer.staged.append(target) }
                 }
                 if isHad { answer.add(ordinal...ordinal, bytes: UInt64(length)) }
@@ -233,6 +252,24 @@ package struct Recall: Sendable {
             }
             offset += item.length
         }
+    }
+
+    /// Copies one chunk from a file that an earlier transfer has staged under another name; false where it must travel.
+    private func copyStaged(
+        _ target: ChunkTarget,
+        _ staging: Staging,
+        _ slab: Slab,
+        _ scratch: Slab,
+        _ digester: inout Digester
+    ) throws(StagingError) -> Bool {
+        let chunk = Journal.Chunk(length: target.length, digest: target.digest)
+        for donor in donors where donor.read(chunk, into: slab, digester: &digester) {
+            let refusal = try slab.withBytes(0..<target.length) { (bytes: RawSpan) throws(StagingError) in
+                try staging.write(target, bytes: bytes, digester: &digester, scratch: scratch)
+            }
+            return refusal == nil
+        }
+        return false
     }
 
     /// Copies one chunk if its file is still ours and the bytes are what they were; false where it must travel.
@@ -300,6 +337,16 @@ package struct Recall: Sendable {
         folders[parent] = folder
         lastFolder = (parent, folder)
         return (folder, name)
+    }
+}
+
+extension Staging.Adoption {
+    /// True where the file is the one chunk that is offered, and is believed to hold it.
+    fileprivate func isWhole(_ offer: Offer) -> Bool {
+        guard found.isUntouched, offer.isSingleChunk, case .chunk(let length, let digest) = offer.items.first,
+            (size ?? found.status.size) == Int64(length)
+        else { return false }
+        return found.journalled.chunks[0] == Journal.Chunk(length: length, digest: digest)
     }
 }
 

@@ -17,6 +17,10 @@ package final class SourcePlanner: @unchecked Sendable {
     static let filesPerFrame = 512
     /// Folders that the small files of one frame hold open.
     static let foldersPerFrame = 64
+    /// Entries that the walk is ahead of the plan at most, some 600 bytes each.
+    static let entriesAhead = 16 << 10
+    /// Steps of the walk for each entry that is planned: the first frame does not wait for long while it gets ahead.
+    private static let stepsPerEntry = 4
 
     /// What earlier attempts have read; set before the first `next`, nil where everything is to be read.
     package var cache: FilesCache?
@@ -25,6 +29,9 @@ package final class SourcePlanner: @unchecked Sendable {
     private var walk: SourceWalk
     private let stream: StreamSource?
     private var pending: WalkedEntry?
+    /// What the walk has met and nobody has planned: it runs ahead by some seconds, so that what is read was seen as it
+    /// is well before that, and may be believed later (`SettlingRule`).
+    private var ahead: ArraySlice<SourceWalk.Step> = []
     private var large: (file: LargeFile, entry: WalkedEntry)?
     /// Files that changed, to be announced again.
     private let requeued = Mutex<[WalkedEntry]>([])
@@ -32,8 +39,8 @@ package final class SourcePlanner: @unchecked Sendable {
     private var linkedFiles: [Inode: UInt32] = [:]
     /// Further names, sent at the end when it is known which first names arrived.
     private var links: [(entry: WalkedEntry, inode: Inode)] = []
-    /// The walk has met everything: what is planned from now on was counted.
-    package private(set) var isWalkFinished = false
+    /// The walk has met everything.
+    private var isWalkFinished = false
 
     private struct Inode: Hashable {
         let device: UInt64
@@ -64,10 +71,6 @@ package final class SourcePlanner: @unchecked Sendable {
             nextSegment(of: &frame, slab)
             return frame
         }
-        if let entry = requeued.withLock({ $0.popLast() }) {
-            addAgain(entry, to: &frame, slab)
-            return frame
-        }
         while let entry = takeEntry(&frame) {
             guard add(entry, to: &frame, slab) else { return frame }
             if frame.items.count >= Self.filesPerFrame || frame.plannedBytes == slab.capacity
@@ -75,6 +78,11 @@ package final class SourcePlanner: @unchecked Sendable {
             {
                 return frame
             }
+        }
+        // Its number follows those that the walk has given, so it comes behind everything that was met.
+        if frame.isEmpty, let entry = requeued.withLock({ $0.popLast() }) {
+            addAgain(entry, to: &frame, slab)
+            return frame
         }
         if frame.isEmpty, let segment = nextStreamSegment(into: slab) {
             frame.items.append(.segment(segment))
@@ -143,7 +151,7 @@ package final class SourcePlanner: @unchecked Sendable {
             // One that cannot be opened is told of when its files are.
             if let folder = try? entry.folder.open() { frame.folders.append(folder) }
         }
-        let seen = reading?.seen ?? Timestamp.now().seconds
+        let seen = reading?.seen ?? entry.seen
         frame.items.append(.smallFile(SmallFile(entry: entry, known: known, seen: seen)))
         return true
     }
@@ -199,14 +207,24 @@ package final class SourcePlanner: @unchecked Sendable {
             pending = nil
             return entry
         }
-        while !isWalkFinished {
-            switch walk.next() {
+        lookAhead()
+        while let step = ahead.popFirst() {
+            switch step {
             case .entry(let entry): return entry
             case .problem(let problem): frame.items.append(.problem(problem))
-            case nil: isWalkFinished = true
             }
+            lookAhead()
         }
         return nil
+    }
+
+    /// Lets the walk go on while it is not far enough ahead.
+    private func lookAhead() {
+        let now = Timestamp.now().seconds
+        for _ in 0..<Self.stepsPerEntry where !isWalkFinished && ahead.count < Self.entriesAhead {
+            if case .entry(let entry) = ahead.first, SettlingRule.isEarlier(entry.seen, than: now) { return }
+            if let step = walk.next() { ahead.append(step) } else { isWalkFinished = true }
+        }
     }
 
     private func addSymlink(_ entry: WalkedEntry, to frame: inout PlannedFrame) {

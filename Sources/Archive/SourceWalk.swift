@@ -47,6 +47,8 @@ package struct WalkedEntry: Sendable {
     package let sourceName: String
     package let name: EntryName
     package private(set) var status: FileStatus
+    /// Seconds since 1970 by this host's clock when it was as `status` says.
+    private(set) var seen: Int64
     /// Path of the folder as the user knows it, empty for a source itself.
     package let folderPath: String
     /// Folders above it; 0 for a top-level name.
@@ -74,6 +76,7 @@ package struct WalkedEntry: Sendable {
         var copy = self
         copy.number = number
         copy.status = status
+        copy.seen = Timestamp.now().seconds
         copy.attempt += 1
         return copy
     }
@@ -233,6 +236,7 @@ package struct SourceWalk {
             sourceName: sourceName,
             name: name,
             status: status,
+            seen: Timestamp.now().seconds,
             folderPath: folderPath,
             depth: depth,
             followsLink: follows,

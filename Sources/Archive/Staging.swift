@@ -241,41 +241,64 @@ package final class Staging: Sendable {
         try folders.handle(of: entry)
     }
 
-    /// Takes over a file of another staging folder, with what its journal says of it, as the file of `place`.
+    /// A file of another staging folder that is taken over.
+    struct Adoption: Sendable {
+        let found: Donor.Found
+        /// From the top-level name down.
+        let path: String
+        let place: FilePlace
+        /// Bytes that it shall have, nil for as many as it has.
+        let size: Int64?
+        /// Records have made an empty file of its name.
+        let replacesEmpty: Bool
+    }
+
+    /// Whether there is a folder for the file.
+    func canHold(_ place: FilePlace) throws(StagingError) -> Bool { try folderHandle(of: place.folder) != nil }
+
+    /// Takes over files of other staging folders, with what their journals say of them.
     ///
-    /// Journalled here before it moves, with the identity that it had, which will not match: killed in between, its
-    /// chunks are hashed again. Behind the move an untouched file is journalled with its new identity.
-    func adopt(
-        _ found: Donor.Found,
-        path: String,
-        as place: FilePlace,
-        size: Int64?
-    ) throws(StagingError) -> Bool {
+    /// All are journalled here before the first moves, with the identities that they had, which will not match: killed in
+    /// between, their chunks are hashed again. Behind the moves untouched files are journalled with their new identities.
+    func adopt(_ adoptions: [Adoption]) throws(StagingError) {
+        guard !adoptions.isEmpty else { return }
+        var before: [UInt8] = []
+        var after: [UInt8] = []
+        for adoption in adoptions {
+            let journalled = adoption.found.journalled
+            Journal.encode(adoption.path, journalled.identity, journalled.chunks, to: &before)
+        }
         do throws(SystemError) {
-            guard let holder = try folders.handle(of: place.folder) else { return false }
-            try append(path, found.journalled.identity, found.journalled.chunks)
-            // What records made of it so far is an empty file.
-            if try holder.statusIfPresent(place.name.text) != nil { try holder.removeFile(place.name.text) }
-            try found.folder.renameWithoutReplacing(found.name, to: place.name.text, in: holder)
-            let file = try holder.openFile(place.name.text, writable: true)
-            if let size { try file.truncate(to: size) }
-            try finishMetadata(of: file, place)
-            if found.isUntouched { try append(path, FileIdentity(try file.status()), [:]) }
-            try file.close()
-            return true
+            try write(journalBatch: before)
+            for adoption in adoptions {
+                guard let status = try move(adoption), adoption.found.isUntouched else { continue }
+                Journal.encode(adoption.path, FileIdentity(status), [:], to: &after)
+            }
+            if !after.isEmpty { try write(journalBatch: after) }
         } catch {
             throw StagingError(error)
         }
     }
 
-    private func append(
-        _ path: String,
-        _ identity: FileIdentity,
-        _ chunks: [Int64: Journal.Chunk]
-    ) throws(SystemError) {
-        var record: [UInt8] = []
-        Journal.encode(path, identity, chunks, to: &record)
-        try write(journalBatch: record)
+    /// Moves one file and gives it what its place demands; its status behind that.
+    private func move(_ adoption: Adoption) throws(SystemError) -> FileStatus? {
+        let (found, place) = (adoption.found, adoption.place)
+        let name = place.name.text
+        guard let holder = try folders.handle(of: place.folder) else { return nil }
+        if adoption.replacesEmpty, try holder.statusIfPresent(name) != nil { try holder.removeFile(name) }
+        try found.folder.renameWithoutReplacing(found.name, to: name, in: holder)
+        if found.status.mode == Self.mode(of: place), found.status.modified == place.modified.clamped,
+            adoption.size == nil || adoption.size == found.status.size
+        {
+            return try holder.status(name)
+        }
+        let file = try holder.openFile(name, writable: true)
+        if let size = adoption.size { try file.truncate(to: size) }
+        try file.setMode(Self.mode(of: place))
+        try finishMetadata(of: file, place)
+        let status = try file.status()
+        try file.close()
+        return status
     }
 
     private func write(journalBatch batch: [UInt8]) throws(SystemError) {
@@ -445,9 +468,11 @@ package final class Staging: Sendable {
         do throws(SystemError) { return try folders.handle(of: entry) } catch { throw StagingError(error) }
     }
 
+    private static func mode(of place: FilePlace) -> UInt32 { 0o600 | (place.mode & 0o755) }
+
     /// Mode and time, set before the read-back so that the sync that follows covers them.
     private func finishMetadata(of file: borrowing OwnedDescriptor, _ place: FilePlace) throws(SystemError) {
-        let mode = 0o600 | (place.mode & 0o755)
+        let mode = Self.mode(of: place)
         if mode != 0o600 { try file.setMode(mode) }
         try file.setModified(place.modified.clamped)
     }

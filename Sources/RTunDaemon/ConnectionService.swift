@@ -284,13 +284,19 @@ struct ConnectionService: Sendable {
             transfer = suspended
             (taken, beginning) = await suspended.receiver.beginEpoch()
         } else {
+            guard await registry.mayBegin(open, of: memory?.name) else {
+                try await answerer.answer(.refused(Self.runningAlready))
+                return
+            }
             await registry.endSuspended(succeededBy: open, of: memory?.name)
             do {
                 if let memory, let answer = try await finishedAnswer(to: open, memory) {
+                    await registry.beginsNot(open, of: memory.name)
                     return try await answerer.answer(.committed(answer))
                 }
                 transfer = try await begin(open, memory, answersOffers: answerer.welcome.isKnown)
             } catch {
+                await registry.beginsNot(open, of: memory?.name)
                 logRefusal("a transfer cannot begin: \(error)")
                 try await answerer.answer(.refused(Self.refusal(error)))
                 return
@@ -298,7 +304,7 @@ struct ConnectionService: Sendable {
         }
         guard let epoch = try await registry.add(transfer) else {
             await discard(transfer)
-            try await answerer.answer(.refused(Abort(.busy, "this send is running already")))
+            try await answerer.answer(.refused(Self.runningAlready))
             return
         }
         let opened = Opened(
@@ -510,6 +516,8 @@ struct ConnectionService: Sendable {
         try await answerer.answer(.attached)
         try await receiver.serve(stream)
     }
+
+    private static let runningAlready = Abort(.busy, "this send is running already")
 
     private static func refusal(_ error: any Error) -> Abort {
         switch error {

@@ -29,7 +29,15 @@ package struct SourceMemory: Sendable {
     package func stagingName(_ attempt: String, for request: [UInt8]?) -> String { prefix(of: request) + attempt }
 
     /// Staging of earlier attempts at the same request, locked from now on; for the transfer that goes on with them.
-    package func takeDonors(for request: [UInt8]?) -> [Donor] { Donor.all(in: inbox, prefix: prefix(of: request)) }
+    ///
+    /// One that has nothing to give any more is removed.
+    package func takeDonors(for request: [UInt8]?) -> [Donor] {
+        Donor.all(in: inbox, prefix: prefix(of: request)).filter { donor in
+            if donor.isUseful { return true }
+            donor.remove()
+            return false
+        }
+    }
 
     /// Drops what is staged for a request and held by no transfer.
     package func forget(_ request: [UInt8]) {

@@ -20,7 +20,15 @@ package actor TransferRegistry {
         var expiry: Task<Void, Never>?
     }
 
+    /// A request of one source.
+    private struct Send: Hashable {
+        let source: String
+        let request: [UInt8]
+    }
+
     private var entries: [TransferID: Entry] = [:]
+    /// Sends that are about to be added, and are taking over what earlier attempts have staged.
+    private var beginning: Set<Send> = []
     private var waiting: [CheckedContinuation<Void, Never>] = []
     private var nextEpoch: UInt64 = .random(in: 1...(1 << 32))
 
@@ -64,10 +72,27 @@ package actor TransferRegistry {
         return true
     }
 
+    /// True where nobody sends the same; then nobody else may, until it is added or `beginsNot`.
+    ///
+    /// Asked before staging of earlier attempts is looked for: what a transfer that is just ending has staged is free when
+    /// it has gone from here, and not before.
+    package func mayBegin(_ request: OpenRequest, of source: String?) -> Bool {
+        guard let name = request.request, let source else { return true }
+        let isRunning = entries.values.contains { $0.epoch != nil && $0.transfer.isOf(name, of: source) }
+        return !isRunning && beginning.insert(Send(source: source, request: name)).inserted
+    }
+
+    /// The send that was allowed to begin does not.
+    package func beginsNot(_ request: OpenRequest, of source: String?) {
+        guard let name = request.request, let source else { return }
+        beginning.remove(Send(source: source, request: name))
+    }
+
     /// Registers a transfer that has a link, and names its control connection; nil where the id is taken, or another
     /// process is sending the same.
     package func add(_ transfer: IncomingTransfer) throws -> UInt64? {
         let id = transfer.request.transfer
+        beginsNot(transfer.request, of: transfer.source)
         guard entries[id] == nil, !isRunning(transfer) else { return nil }
         nextEpoch += 1
         entries[id] = Entry(

@@ -134,7 +134,9 @@ package struct ReceiverStateMachine: Sendable {
     /// True where a sync has something to make durable.
     package var hasVerified: Bool { !verified.isEmpty || !verifiedTargets.isEmpty }
 
-    /// Takes what the next sync will make durable: frames, and chunks by file.
+    /// Takes what the next sync will make durable: frames, and chunks by file, in the order of the manifest.
+    ///
+    /// In that order they are asked for again, so that a journal is read once from its start.
     package mutating func takeVerified() -> (frames: [UInt64], chunks: [(path: String, targets: [ChunkTarget])]) {
         defer {
             verified = []

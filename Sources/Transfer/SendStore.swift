@@ -39,16 +39,21 @@ package struct SendStore: Sendable {
         let contents = try SendFolder.requestFile.encode(fields)
         for _ in 0..<8 {
             let isNew = try home.statusIfPresent(id) == nil
-            let directory = try home.openOrMakeDirectory(id)
-            if try directory.readSmallFile(SendFolder.requestName, atMost: contents.count) != contents {
-                try directory.replaceSmallFile(SendFolder.requestName, contents, synced: false)
-            }
             let now = UInt64(max(0, Timestamp.now().seconds))
-            let began = RememberedSend.progress(in: directory)
-            let folder = SendFolder(id: id, directory: directory, began: began?.began ?? now)
-            try folder.note(durable: began?.durable ?? 0, renewal: .random(in: 0 ... .max))
-            // It may have been collected between opening and marking.
-            guard let standing = try home.statusIfPresent(id), try directory.status().isSameFile(as: standing) else {
+            let folder: SendFolder
+            do {
+                let directory = try home.openOrMakeDirectory(id)
+                if try directory.readSmallFile(SendFolder.requestName, atMost: contents.count) != contents {
+                    try directory.replaceSmallFile(SendFolder.requestName, contents, synced: false)
+                }
+                let began = RememberedSend.progress(in: directory)
+                folder = SendFolder(id: id, directory: directory, began: began?.began ?? now)
+                try folder.note(durable: began?.durable ?? 0, renewal: .random(in: 0 ... .max))
+                // It may have been collected between opening and marking.
+                guard let standing = try home.statusIfPresent(id), try directory.status().isSameFile(as: standing)
+                else { continue }
+            } catch let error as SystemError where error.isMissingFile {
+                // Collected while it was written to: nothing can be made in a folder that is gone.
                 continue
             }
             if isNew { collect(keeping: id, now: Int64(now)) }

@@ -4,15 +4,18 @@
 ///
 /// SSH channels and TCP take many megabytes before they make a writer wait. On a slow line that is minutes of queue, in
 /// which heartbeats and notifications stand behind bulk data. So what is under way stays below one second of the rate
-/// at which the receiver reads, and may always be 256 KiB.
+/// at which the receiver reads, and may always be 128 KiB, at first 256 KiB: at 1 Mbit/s, where a connection beside the
+/// data waits twice behind them, that is two seconds.
 ///
 /// The rate is the mean over the last second in which anything was under way: a sender that pauses loses nothing.
 package struct SendWindow: Sendable {
     /// Bytes that may be under way at any rate.
-    package static let floor = 256 << 10
+    package static let floor = 128 << 10
+    /// Bytes that may be under way until the rate has been measured for a second.
+    package static let start = 256 << 10
 
     /// Bytes under way that one second of the receiver's rate allows.
-    package private(set) var size = SendWindow.floor
+    package private(set) var size = SendWindow.start
     private var written: UInt64 = 0
     private var received: UInt64 = 0
     /// Time in which something was under way, up to the last change.
@@ -50,7 +53,8 @@ package struct SendWindow: Sendable {
         while marks.count > 2, busy - marks[1].busy >= .seconds(1) { marks.removeFirst() }
         let span = max(busy - marks[0].busy, .milliseconds(10)) / .seconds(1)
         let second = Double(received - marks[0].received) / span
-        size = max(Self.floor, Int(min(second, Double(1 << 40))))
+        let least = busy < .seconds(1) ? Self.start : Self.floor
+        size = max(least, Int(min(second, Double(1 << 40))))
     }
 
     private mutating func advance(to now: Duration) {

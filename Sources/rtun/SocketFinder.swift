@@ -47,6 +47,9 @@ struct NoTunnel: Error, CustomStringConvertible {
 struct SocketFinder {
     private typealias Answer = Result<DaemonConnection, any Error>
 
+    /// Seconds for the answer through the only socket that there is, which may lead over a slow link with much under way.
+    private static let patience = 2 * TransferLimits.probeSeconds
+
     let given: String?
     /// The display name of the laptop that is wanted; nil takes any.
     var laptop: String?
@@ -76,10 +79,14 @@ struct SocketFinder {
         if let given { return try await open(given, request) }
         var refusal: (any Error)?
         var otherLaptops: [String] = []
+        var asked: UnixAddress?
+        var patience = Self.patience
         if let path = ProcessContext.environment("RTUN_SOCK"), !path.isEmpty,
             let address = try? UnixAddress(path: path)
         {
-            switch await answer(of: address, laptop == nil ? request : nil) {
+            let others = (try? SocketFolder(StateFolder()).candidates())?.filter { $0.address != address } ?? []
+            if others.isEmpty { asked = address } else { patience = TransferLimits.probeSeconds }
+            switch await answer(of: address, laptop == nil ? request : nil, within: patience) {
             case .success(let found):
                 if isWanted(found, &otherLaptops) { return found }
             case .failure(let error):
@@ -89,10 +96,12 @@ struct SocketFinder {
         if let refusal { throw refusal }
         let folder = SocketFolder(try StateFolder())
         let candidates = try folder.candidates()
-        if candidates.count == 1, laptop == nil {
-            switch await answer(of: candidates[0].address, request) {
-            case .success(let found): return found
-            case .failure(let error): if !Self.isSilence(error) { throw error }
+        if let only = candidates.first, candidates.count == 1, laptop == nil {
+            if only.address != asked {
+                switch await answer(of: only.address, request, within: patience) {
+                case .success(let found): return found
+                case .failure(let error): if !Self.isSilence(error) { throw error }
+                }
             }
         } else {
             let found = await newestWanted(candidates, &refusal, &otherLaptops)
@@ -117,7 +126,7 @@ struct SocketFinder {
                 address,
                 hello: hello,
                 request: request,
-                within: TransferLimits.probeSeconds + 1,
+                within: Self.patience,
                 on: group
             )
         } catch {
@@ -125,14 +134,18 @@ struct SocketFinder {
         }
     }
 
-    private func answer(of address: UnixAddress, _ request: Message?) async -> Answer {
+    private func answer(
+        of address: UnixAddress,
+        _ request: Message?,
+        within seconds: Int64 = TransferLimits.probeSeconds
+    ) async -> Answer {
         do {
             return .success(
                 try await DaemonConnection.open(
                     address,
                     hello: hello,
                     request: request,
-                    within: TransferLimits.probeSeconds,
+                    within: seconds,
                     on: group
                 )
             )

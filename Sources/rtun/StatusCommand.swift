@@ -55,7 +55,9 @@ struct StatusCommand: AsyncParsableCommand {
                 } ?? []
             )
             if json { JSONLine.write(report) } else { tell(report) }
-            return report.daemon != nil || report.sockets.contains { $0.state == .live } ? .success : .noTunnel
+            let isConnected = report.sockets.contains { $0.state == .live }
+            if isConnected { DetachedFlush.startIfNeeded(socket: nil) }
+            return report.daemon != nil || isConnected ? .success : .noTunnel
         }
     }
 

@@ -195,8 +195,27 @@ struct FilesCacheTests {
         let file = try identity(1)  // changed at 2,000
         #expect(!SettlingRule.isSettled(file, seen: 2_001, now: 2_001))
         #expect(!SettlingRule.isSettled(file, seen: 2_001, now: 2_003))
-        #expect(SettlingRule.isSettled(file, seen: 2_001, now: 2_004))
+        // Whole seconds: between the last moment of one and the first one of the third behind it are little over two.
+        #expect(!SettlingRule.isSettled(file, seen: 2_001, now: 2_004))
+        #expect(SettlingRule.isSettled(file, seen: 2_001, now: 2_005))
         #expect(!SettlingRule.isSettled(file, seen: 2_600, now: 2_600))
         #expect(SettlingRule.isSettled(file, seen: 2_601, now: 2_601))
+    }
+
+    @Test func `the walk has seen files long before they are planned, as far as the first sight counts`() throws {
+        let root = scratch.path + "/root"
+        for number in 0..<600 { try TreeMaker.write("\(number)", to: "\(root)/\(1_000 + number)") }
+        let planner = try planner(root)
+        let slab = try Slab(capacity: 4 << 20)
+        #expect(planner.next(into: slab) != nil)
+        // Seen already, though it is not in the first frame: else it would not be there.
+        #expect(unlink("\(root)/1599") == 0)
+        let last = try #require(planner.next(into: slab)?.items.last)
+        guard case .smallFile(let file) = last else {
+            Issue.record("\(last)")
+            return
+        }
+        #expect(file.entry.sourceName == "1599")
+        #expect(file.seen == file.entry.seen)
     }
 }

@@ -35,6 +35,7 @@ struct PackedSource {
             number += 1
             let packed = try planned.pack(into: slab, digester: &digester)
             try take(packed)
+            for entry in packed.deferred { planner.requeue(entry) }
             missing.formUnion(packed.missing)
             if packed.rawBytes > 0 {
                 #expect(packed.chunks.reduce(0) { $0 + $1.length } == packed.rawBytes)

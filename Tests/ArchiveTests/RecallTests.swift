@@ -95,4 +95,68 @@ struct RecallTests {
             #expect(path == "big")
         }
     }
+
+    private var other: FilePlace { FilePlace(folder: -1, name: name("other"), mode: 0o644, modified: place.modified) }
+
+    /// What a transfer left that had "one" of "big" durable, and nothing of "other".
+    private func makeDonor() throws -> Donor {
+        let staging = try Staging(in: folder, name: "source-any-1")
+        _ = try staging.perform([
+            .createFile(entry: 0, place: place, size: 3), .createFile(entry: 1, place: other, size: 3),
+        ])
+        let target = ChunkTarget(
+            entry: 0,
+            place: place,
+            length: pieces[0].count,
+            digest: digest(pieces[0]),
+            role: .part(offset: 0)
+        )
+        var digester = try Digester()
+        let scratch = try Slab(capacity: 64 << 10)
+        _ = try pieces[0].withSpan { (span: RawSpan) throws(StagingError) in
+            try staging.write(target, bytes: span, digester: &digester, scratch: scratch)
+        }
+        try staging.journal([(path: "big", targets: [target])])
+        staging.letGo()
+        return try #require(Donor.all(in: folder, prefix: "source-any-").first)
+    }
+
+    @Test func `what an earlier transfer left is of use as long as a file of its journal stands there`() throws {
+        let donor = try makeDonor()
+        #expect(donor.isUseful)
+        #expect(unlink(scratch.path + "/.rtun-part/source-any-1/tree/big") == 0)
+        #expect(!donor.isUseful, "nothing of the other file was durable")
+    }
+
+    @Test(arguments: [false, true])
+    func `a file that was renamed is copied from what an earlier transfer staged, if that is what it was`(
+        isDamaged: Bool
+    ) throws {
+        let donor = try makeDonor()
+        if isDamaged { try TreeMaker.write("eno", to: scratch.path + "/.rtun-part/source-any-1/tree/big") }
+        let staging = try Staging(in: folder, name: "source-any-2")
+        let book = try ReceiptBook(in: folder, sourceName: "source")
+        var recall = Recall(book: book, donors: [donor], names: NamePlan(inbox: folder, destination: []))
+        let offer = Offer(
+            entry: 0,
+            top: 0,
+            topName: name("other"),
+            isTopFolder: false,
+            path: "other",
+            place: other,
+            items: items([pieces[0]]),
+            offset: 0,
+            size: 3,
+            isLast: true,
+            firstOrdinal: 0
+        )
+        let slab = try Slab(capacity: 4 << 20)
+        let scratch = try Slab(capacity: 64 << 10)
+        var digester = try Digester()
+        let answer = try recall.answer([offer], staging: staging, slab: slab, scratch: scratch, digester: &digester)
+        #expect(answer.had == (isDamaged ? [] : [0...0]))
+        #expect(answer.staged.count == (isDamaged ? 0 : 1), "it is journalled with the next sync")
+        let copy = FileManager.default.contents(atPath: self.scratch.path + "/.rtun-part/source-any-2/tree/other")
+        #expect(copy == (isDamaged ? nil : Data("one".utf8)))
+    }
 }

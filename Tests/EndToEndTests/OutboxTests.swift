@@ -59,22 +59,25 @@ extension EndToEnd {
             FileManager.default.contents(atPath: "\(daemon.inbox)/\(name)").map { String(decoding: $0, as: UTF8.self) }
         }
 
-        @Test("What a batch job queued is delivered when any command finds the laptop, as the files are then")
-        func batchJob() async throws {
+        @Test(
+            "What a batch job queued is delivered when any command finds the laptop, as the files are then",
+            arguments: ["ping", "status"]
+        )
+        func batchJob(_ command: String) async throws {
             try TreeMaker.folder(source.path + "/batch")
             try TreeMaker.write("early\n", to: source.path + "/batch/log.txt")
-            let id = try await queue("-r", "batch", "-o", "jobs/")
+            let id = try await queue("-r", "batch", "-o", "jobs/\(command)/")
             let without = try await flush(environment: alone)
             #expect(without.status == 3, "\(without)")
             #expect(try await listed()[id]?["state"] as? String == "waiting")
             try TreeMaker.write("late\n", to: source.path + "/batch/log.txt")
-            #expect(try await BuiltBinary.run(["ping"], environment: connected, folder: "/").status == 0)
+            #expect(try await BuiltBinary.run([command], environment: connected, folder: "/").status == 0)
             let done = "\(home.path)/.rtun/outbox/done/\(id)"
             #expect(await Waiting.until(within: .seconds(20)) { FileManager.default.fileExists(atPath: done) })
-            #expect(text("jobs/batch/log.txt") == "late\n")
+            #expect(text("jobs/\(command)/batch/log.txt") == "late\n")
             let result = try #require(try await listed()[id])
             #expect(result["state"] as? String == "delivered")
-            #expect(result["names"] as? [String] == ["jobs/batch"])
+            #expect(result["names"] as? [String] == ["jobs/\(command)/batch"])
         }
 
         @Test("What --to named a laptop for is delivered there alone, also past another one that answers first")
@@ -138,10 +141,8 @@ extension EndToEnd {
             for result in results { #expect(result.outputLines == result.outputLines.sorted(), "\(result)") }
         }
 
-        @Test("A flush that was killed is taken over, and its item arrives once")
-        func takenOver() async throws {
-            try BigFile.write(32, to: source.path + "/heavy.bin")
-            let id = try await queue("heavy.bin", "-o", "heavy/")
+        /// Begins to deliver an item of 32 MiB; returns once chunks of it are durable.
+        private func beginDelivery() async throws -> TestSupport.ChildProcess {
             let parts = daemon.inbox + "/.rtun-part"
             let process = try ChildProcess(
                 BuiltBinary.path(),
@@ -156,19 +157,46 @@ extension EndToEnd {
                     return status?[.size] as? Int ?? 0 > 64
                 }
             }
+            return process
+        }
+
+        private func expectDelivered(_ id: String, _ name: String, in folder: String) async throws {
+            #expect(try FileManager.default.contentsOfDirectory(atPath: "\(daemon.inbox)/\(folder)") == [name])
+            #expect(
+                FileManager.default.contentsEqual(
+                    atPath: "\(source.path)/\(name)",
+                    andPath: "\(daemon.inbox)/\(folder)/\(name)"
+                )
+            )
+            #expect(try await listed()[id]?["state"] as? String == "delivered")
+        }
+
+        @Test("A flush that was killed is taken over, and its item arrives once")
+        func takenOver() async throws {
+            try BigFile.write(32, to: source.path + "/heavy.bin")
+            let id = try await queue("heavy.bin", "-o", "heavy/")
+            let process = try await beginDelivery()
             process.signal(SIGKILL)
             _ = await process.wait()
             #expect(try await listed()[id]?["state"] as? String == "delivering")
             let result = try await flush("--take-over-after", "1")
             #expect(result.status == 0, "\(result)")
-            #expect(try FileManager.default.contentsOfDirectory(atPath: daemon.inbox + "/heavy") == ["heavy.bin"])
-            #expect(
-                FileManager.default.contentsEqual(
-                    atPath: source.path + "/heavy.bin",
-                    andPath: daemon.inbox + "/heavy/heavy.bin"
-                )
-            )
-            #expect(try await listed()[id]?["state"] as? String == "delivered")
+            try await expectDelivered(id, "heavy.bin", in: "heavy")
+        }
+
+        @Test("A flush that stood still while it was taken over delivers nothing a second time")
+        func holderGoesOn() async throws {
+            try BigFile.write(32, to: source.path + "/slow.bin")
+            let id = try await queue("slow.bin", "-o", "slow/")
+            let process = try await beginDelivery()
+            process.signal(SIGSTOP)
+            let result = try await flush("--take-over-after", "1")
+            #expect(result.status == 0, "\(result)")
+            process.signal(SIGCONT)
+            let woken = await process.wait()
+            #expect(woken.status == 0, "\(woken)")
+            #expect(woken.output.isEmpty, "it has delivered nothing: \(woken)")
+            try await expectDelivered(id, "slow.bin", in: "slow")
         }
 
         @Test("A send goes its way while the outbox is delivered")

@@ -23,6 +23,7 @@ def main():
     parser.add_argument("--list", action="store_true", help="say what there is")
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(3), "big"))
     parser.add_argument("--scratch", help="folder for data (default: /dev/shm)")
+    parser.add_argument("--settled", help="folder that keeps the sources of cut-90-settled for the next run")
     parser.add_argument("names", nargs="*", metavar="NAME", help="cases, by the start of their names")
     options = parser.parse_args()
     for family in FAMILIES:
@@ -39,7 +40,7 @@ def main():
         parser.error("no case of that name; see scripts/faults --list")
     scratch = options.scratch or ("/dev/shm" if os.path.isdir("/dev/shm") else "/tmp")
     rig = Rig(os.environ["RTUN_BINARY"], scratch, os.environ["FAULTS_ROOT"],
-              "quick" if options.quick else "full" if options.full else "normal")
+              "quick" if options.quick else "full" if options.full else "normal", options.settled)
     # What was started is ended also when the loops are.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     print(f"faults: seed {options.seed}, {rig.amount}, {rig.binary}", flush=True)

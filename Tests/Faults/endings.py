@@ -35,15 +35,16 @@ def stopped(rig, result):
             took = time.monotonic() - began
             result.check(outcome.status == code, f"O5 {what}: {outcome}")
             result.check(took <= 5, f"{what}: {took:.1f} s")
-            result.check("run again: " in outcome.err, f"{what}: it does not say how to go on: {outcome.err.strip()}")
+            result.check("to go on: rtun send --resume " in outcome.err, f"{what}: it does not say how to go on: {outcome.err.strip()}")
             oracles.whole_or_absent(result, site, what, "big.bin")
             if victim == "daemon":
                 wait_for(10, "the daemon to end", lambda: site.daemon.process.poll() is not None)
                 ended = site.daemon.process.returncode
                 result.check(ended == 0, f"{what}: it ended with {ended}")
                 result.check(not os.path.exists(site.daemon_socket), f"{what}: its socket is left")
-            site.ensure_daemon()
-            wait_for(20, "the daemon", site.daemon.answers)
+            # Behind a worker that was told to end its supervisor may end, too.
+            wait_for(20, "the daemon", lambda: (site.ensure_daemon() or site.daemon.worker() != pid)
+                     and site.daemon.answers())
             again = site.run("big.bin", "--compress", "none")
             oracles.delivered(result, site, again, what + ", again", "big.bin")
             result.check(again.had > 0, f"{what}: nothing was there behind it")

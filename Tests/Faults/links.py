@@ -9,11 +9,12 @@ import sys
 import time
 
 import oracles
+import trees
 from cases import case
-from programs import wait_for
+from programs import children, end_tree, wait_for
 from relay import Relay
 from rig import MIB
-from tunnel import Tunnel
+from tunnel import HOST, Sshd, Tunnel
 
 IDLE = 45
 
@@ -183,6 +184,62 @@ def laptop_sleeps(rig, result):
         result.count("freezes")
 
 
+@case("laptop-wakes", "done when", "the laptop sleeps under a send and loses its login; rtun ssh --keep logs in again")
+def laptop_wakes(rig, result):
+    size = 256 * MIB
+    with rig.site() as site:
+        site.start()
+        site.make_file("big.bin", size, result.random)
+        sshd = Sshd(rig, "sshd-keep", [f"SetEnv RTUN_DIR={site.server}"])
+        said = os.path.join(site.base, "keep.err")
+        try:
+            with open(said, "w") as errors:
+                kept = subprocess.Popen(
+                    [rig.binary, "ssh", "--keep", "--no-install", "-F", sshd.configuration, HOST],
+                    env=site.laptop_environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors,
+                    start_new_session=True)
+            wait_for(30, "the tunnel", lambda: open(said).read().count("is up") == 1)
+            sender = site.send("big.bin", "--bwlimit", "32M", wait="1h", socket_path=False)
+            wait_for(60, "a journal", lambda: journal_of_host(site) > 4096 or not sender.is_running())
+            result.check(sender.is_running(), "it was over before the laptop slept")
+            laptop = [kept.pid, site.daemon.process.pid, site.daemon.worker(), *descendants(kept.pid)]
+            for pid in laptop:
+                os.kill(pid, signal.SIGSTOP)
+            # The server gives the login up: its end of the connection is gone when the laptop wakes.
+            for session in children(sshd.pid):
+                end_tree(session)
+            sender.wait(60)
+            result.check(sender.is_running(), "the sender gave up")
+            for pid in laptop:
+                os.kill(pid, signal.SIGCONT)
+            woken = time.monotonic()
+            wait_for(60, "the next tunnel", lambda: open(said).read().count("is up") == 2)
+            back = time.monotonic() - woken
+            outcome = sender.finish()
+            result.figure(f"a tunnel {back:.1f} s behind the waking, finished {time.monotonic() - woken:.1f} s behind it")
+            result.check(outcome.status == 0, f"O5: {outcome}")
+            arrived = site.arrived(f"{HOST}/big.bin")
+            result.check(os.path.exists(arrived) and trees.same_bytes(site.path("big.bin"), arrived), "O4: it differs")
+            written = outcome.wire or 0
+            result.check(written <= size + 64 * MIB + MIB, f"{written // MIB} MiB were written for {size // MIB}")
+            result.count("sleeps")
+            kept.terminate()
+            kept.wait(20)
+        finally:
+            end_tree(kept.pid)
+            sshd.stop()
+
+
+def descendants(pid):
+    return [found for child in children(pid) for found in [child, *descendants(child)]]
+
+
+def journal_of_host(site):
+    """Bytes of journals in the folder of the host whose login made the tunnel."""
+    parts = os.path.join(site.inbox, HOST, ".rtun-part")
+    return sum(os.path.getsize(os.path.join(parts, name, "journal")) for name in os.listdir(parts))
+
+
 def rig_relay(site):
     site.start()
     return Relay(os.path.join(site.base, "relay"), site.daemon_socket)
@@ -253,10 +310,9 @@ def slow_link(rig, result):
     rate = 1e6 / 8
     with rig.site() as site, rig_relay(site) as relay:
         site.make_file("big.bin", int(rate * seconds * 0.85), result.random)
-        first = Tunnel(site, target=relay.path)
-        first.__exit__()
+        sshd = Tunnel(site, up=False).sshd
         slow = subprocess.Popen([sys.executable, os.path.join(rig.root, "scripts", "relay"), "--to",
-                                 str(first.sshd.port), "--rate", "1", "--round-trip", "300"],
+                                 str(sshd.port), "--rate", "1", "--round-trip", "300"],
                                 stdout=subprocess.PIPE, text=True)
         try:
             port = int(slow.stdout.readline())

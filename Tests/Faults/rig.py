@@ -13,16 +13,19 @@ MIB = 1 << 20
 
 
 class Site:
-    """Folders of a laptop and of a server. `daemon_socket` is the daemon's, `socket` what senders are given."""
+    """Folders of a laptop and of a server. `daemon_socket` is the daemon's, `socket` what senders are given.
 
-    def __init__(self, rig, inbox=None):
+    `source` is a folder of sources that outlives the site.
+    """
+
+    def __init__(self, rig, inbox=None, source=None):
         self.rig = rig
         self.base = tempfile.mkdtemp(prefix="s", dir=rig.scratch)
         self.laptop, self.server = os.path.join(self.base, "l"), os.path.join(self.base, "s")
-        self.source = os.path.join(self.base, "src")
+        self.source = source or os.path.join(self.base, "src")
         self.world = os.path.join(self.base, "w")
         for folder in (self.laptop, self.server, self.source, self.world):
-            os.mkdir(folder, 0o700)
+            os.makedirs(folder, mode=0o700, exist_ok=True)
         self.inbox = inbox or os.path.join(self.world, "inbox")
         os.makedirs(self.inbox, mode=0o700, exist_ok=True)
         self.daemon_socket = os.path.join(self.laptop, "rtun.sock")
@@ -159,8 +162,9 @@ class Site:
 class Rig:
     """What all cases share: the program, where its data lies, how much is done."""
 
-    def __init__(self, binary, scratch, root, amount):
+    def __init__(self, binary, scratch, root, amount, settled=None):
         self.binary, self.root = binary, root
+        self.settled = settled              # folder of sources that are over ten minutes old, kept for the next run
         self.scratch = tempfile.mkdtemp(prefix="f", dir=scratch)
         self.amount = amount                # "quick", "normal" or "full"
         self.sshd = None

@@ -12,12 +12,13 @@ HOST = "rtun-loop"
 
 
 class Sshd:
-    """One sshd for all cases (scripts/loopback-ssh)."""
+    """One sshd for all cases (scripts/loopback-ssh); `lines` of configuration make it one for a single case."""
 
-    def __init__(self, rig):
+    def __init__(self, rig, name="sshd", lines=()):
         self.script = os.path.join(rig.root, "scripts", "loopback-ssh")
-        self.folder = os.path.join(rig.scratch, "sshd")
-        status = subprocess.run([self.script, "start", self.folder], stdin=subprocess.DEVNULL, check=False).returncode
+        self.folder = os.path.join(rig.scratch, name)
+        status = subprocess.run([self.script, "start", self.folder, *lines], stdin=subprocess.DEVNULL,
+                                check=False).returncode
         if status == 69:
             raise Skip("there is no sshd")
         if status != 0:

@@ -100,6 +100,9 @@ final class ReceivingEnd: Sendable {
         return failure
     }
 
+    /// Ends the threads, where `run` does not.
+    func shutDown() async { await workshop.shutDown() }
+
     /// What stands in the scratch folder.
     var names: [String] {
         ((try? FileManager.default.contentsOfDirectory(atPath: scratch.path)) ?? []).sorted()

@@ -81,6 +81,12 @@ struct ReceiverStateMachineTests {
         #expect(machine.outstanding == 0)
     }
 
+    @Test mutating func `what a sync covers is journalled in the order of the manifest`() throws {
+        try receive(0, 3...4)
+        try receive(1, 0...2)
+        #expect(machine.takeVerified().chunks.map(\.path) == ["f0", "f1", "f2", "f3", "f4"])
+    }
+
     @Test mutating func `publishing waits for a sync that is under way`() throws {
         try receive(0, 0...4)
         try machine.take(commit(frames: 1))

@@ -3,6 +3,7 @@
 import Archive
 import Codecs
 import Foundation
+import NIOCore
 import TestSupport
 import Testing
 import Transfer
@@ -95,6 +96,74 @@ struct RelinkTests {
         #expect(!ending.missing.isEmpty, "the cut swallowed something")
         for number in 0..<Self.files {
             #expect(ending.arrived[number] == Self.content(number, isNew: ending.missing.contains(number)))
+        }
+    }
+}
+
+/// Transfers whose links break again and again while their tasks wait for something.
+struct SuspensionTests {
+    /// Which of the tasks ends first is for the scheduler to decide: each round is one more chance of another order, and
+    /// several transfers at once keep all its threads busy, so that tasks have to wait for one another.
+    private static let rounds = 75
+    private static let transfers = 8
+
+    @Test(.timeLimit(.minutes(2)))
+    func `a wait that ends because the link broke does not fail the transfer`() async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for _ in 0..<Self.transfers { group.addTask { try await Self.breakAgainAndAgain() } }
+            try await group.waitForAll()
+        }
+    }
+
+    private static func breakAgainAndAgain() async throws {
+        let end = try await ReceivingEnd()
+        var link = end.control
+        for round in 0..<rounds {
+            let control = link
+            async let outcome = end.receiver.run(MessageStream(control.server))
+            let (data, served) = try await attach(to: end.receiver)
+            // No record has listed the chunk: the first frame waits until the link breaks, the other one is met behind that.
+            var frame: [UInt8] = []
+            FrameHeader(number: 0, codec: .stored, runs: [0...0]).encode(to: &frame)
+            let message = rawMessage(0x31, frame + [1])
+            try await data.client.send(ByteBuffer(bytes: message + message))
+            control.client.close()
+            guard case .suspended = try await outcome else {
+                Issue.record("round \(round)")
+                return
+            }
+            try await served.value
+            data.client.close()
+            _ = await end.receiver.beginEpoch()
+            link = try await Link()
+        }
+        // It can still be completed.
+        let last = link
+        async let outcome = end.receiver.run(MessageStream(last.server))
+        var client = SpeakingClient(last)
+        try await client.records([header, file(0, "f", 1), list(0, [[1]])])
+        try await client.frame(0...0, payload: [1])
+        try await client.commit()
+        _ = try await client.end()
+        client.close()
+        guard case .committed = try await outcome else {
+            Issue.record("not committed")
+            return
+        }
+        #expect(end.contents("f") == [1])
+        await end.shutDown()
+    }
+
+    /// A data connection of the link that has just begun, or is about to.
+    private static func attach(to receiver: Receiver) async throws -> (Link, Task<Void, any Error>) {
+        while true {
+            let data = try await Link()
+            let served = Task { try await receiver.serve(MessageStream(data.server)) }
+            while data.server.channel.isActive {
+                if await receiver.attachedConnections > 0 { return (data, served) }
+                await Task.yield()
+            }
+            data.client.close()
         }
     }
 }

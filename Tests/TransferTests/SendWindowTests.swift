@@ -117,10 +117,10 @@ struct SendWindowTests {
 
     @Test func `room that is not worth a write is not granted`() {
         var window = SendWindow()
-        window.write(SendWindow.floor - 1_000, at: .zero)
+        window.write(SendWindow.start - 1_000, at: .zero)
         #expect(window.grant(1 << 20) == 0)
         #expect(window.grant(1_000) == 1_000)
-        window.take(received: 60_000, at: .seconds(1))
+        window.take(received: 60_000, at: .milliseconds(500))
         #expect(window.grant(1 << 20) == 61_000)
     }
 }
