@@ -70,12 +70,17 @@ package struct ArchiveIndex: Sendable {
     private var offerPrefix = FolderPrefix()
     /// Names of folders whose entries do not ascend, by the folder's index; in the others no name can come twice.
     private var unordered: [Int: Set<EntryName>] = [:]
+    /// Folded names of each folder, by its index, where the file system takes such names for one.
+    private var foldedNames: [Int: Set<String>]?
     private var hasHeader = false
 
     /// True once the stream has begun as it must.
     package var isBegun: Bool { hasHeader }
 
-    package init() {}
+    /// With `foldsNames` two names of a folder that differ in case or normalisation alone count as one.
+    package init(foldsNames: Bool = false) {
+        foldedNames = foldsNames ? [:] : nil
+    }
 
     /// Takes one record; returns what is to be done in staging before any frame that was listed behind it.
     package mutating func apply(_ record: Record) throws(FormatError) -> StagingStep? {
@@ -326,6 +331,7 @@ package struct ArchiveIndex: Sendable {
         entries[index].previousSibling = last
         if parent < 0 { lastTop = Int32(index) } else { entries[parent].lastChild = Int32(index) }
         let name = entries[index].name
+        if foldedNames != nil { return foldedNames?[parent, default: []].insert(name.folded).inserted == false }
         if unordered[parent] == nil {
             guard last >= 0, !entries[Int(last)].name.text.utf8.lexicographicallyPrecedes(name.text.utf8) else {
                 return false
@@ -395,7 +401,10 @@ package struct ArchiveIndex: Sendable {
         refuse(index)
         entries[index].isRetracted = true
         // The name is free again, unless it was refused for one that stands.
-        if !wasVoid { unordered[Int(entries[index].parent)]?.remove(entries[index].name) }
+        if !wasVoid {
+            unordered[Int(entries[index].parent)]?.remove(entries[index].name)
+            foldedNames?[Int(entries[index].parent)]?.remove(entries[index].name.folded)
+        }
         return wasVoid || !entries[index].isStaged ? nil : .discard(entry: index, place: place(of: index))
     }
 

@@ -56,6 +56,9 @@ package struct EntryName: Sendable, Hashable, CustomStringConvertible {
         for byte in text.utf8 { hasher.combine(byte) }
     }
 
+    /// Equal, as texts, of names that a file system may take for one: without case, and in whatever normalisation.
+    var folded: String { text.uppercased().lowercased() }
+
     private static func isInvisible(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.value {
         case 0x061C, 0x200B...0x200F, 0x2028...0x202E, 0x2060, 0x2066...0x2069, 0xFEFF: true

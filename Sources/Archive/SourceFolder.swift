@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-package import Descriptors
+import Descriptors
 private import Synchronization
 
 /// A folder of the source, known by its place below the source's own folder.

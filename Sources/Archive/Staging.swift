@@ -33,6 +33,8 @@ package final class Staging: Sendable {
     private let folders: FolderHandles
     /// From the moment that a plan of publication may be carried out.
     let isPlanned = Atomic(false)
+    /// Whether the file system takes names for one that differ in case or normalisation alone.
+    package let foldsNames: Bool
 
     /// Makes the staging folder of a new transfer below `destination`, on the same file system.
     package init(in destination: Directory, name: String) throws(StagingError) {
@@ -46,6 +48,7 @@ package final class Staging: Sendable {
             manifest = try folder.createFile("manifest")
             journal = try folder.openForAppending(Journal.fileName)
             try Self.write(Journal.log.header, to: journal)
+            foldsNames = Self.foldsNames(in: folder)
             try folder.makeDirectory("tree")
             tree = try folder.subdirectory("tree")
             folders = FolderHandles(root: tree)
@@ -70,8 +73,22 @@ package final class Staging: Sendable {
         } catch {
             throw StagingError(error)
         }
+        // Its entries have been told apart.
+        foldsNames = false
         folders = FolderHandles(root: tree)
         guard isOwner else { throw .inUse }
+    }
+
+    /// Asks the file system under other spellings for a name that was made; false where it cannot be asked.
+    private static func foldsNames(in folder: Directory) -> Bool {
+        do throws(SystemError) {
+            try folder.createFile("\u{E9}").close()
+            let (upper, apart) = (try folder.statusIfPresent("\u{C9}"), try folder.statusIfPresent("e\u{301}"))
+            try folder.removeFile("\u{E9}")
+            return upper != nil || apart != nil
+        } catch {
+            return false
+        }
     }
 
     /// Another transfer's end may remove the common folder just before this one makes its own in it.

@@ -61,6 +61,12 @@ void descriptors_tune_allocator(void) {
 #endif
 }
 
+void descriptors_trim_memory(void) {
+#if defined(__GLIBC__)
+    malloc_trim(0);
+#endif
+}
+
 static void only_modified(struct timespec times[2], int64_t seconds, int32_t nanoseconds) {
     memset(times, 0, 2 * sizeof times[0]);
     times[0].tv_nsec = UTIME_OMIT;

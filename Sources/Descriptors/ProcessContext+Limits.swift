@@ -32,6 +32,9 @@ extension ProcessContext {
     /// To be called before threads start.
     package static func tuneAllocator() { descriptors_tune_allocator() }
 
+    /// Gives the system back what is free in the allocator's arenas (`malloc_trim`, glibc alone); takes milliseconds.
+    package static func trimMemory() { descriptors_trim_memory() }
+
     /// Raises the soft limit of open descriptors to the hard limit, at most 65,536, and returns what holds now.
     ///
     /// The cap keeps programs quick that walk over every possible descriptor after a fork.

@@ -24,8 +24,13 @@ package final class Admission: Sendable {
         case source([UInt8]?)
     }
 
+    /// Connections at once that leave memory behind worth giving back.
+    private static let crowd = 16
+
     private struct State {
         var total = 0
+        /// Most of them at once since there were none.
+        var most = 0
         var farewells = 0
         /// Gates that listen, and their connections.
         var gates: [Gate: Int] = [.plain: 0]
@@ -50,15 +55,21 @@ package final class Admission: Sendable {
             let kept = state.gates.reduce(0) { $0 + ($1.key == gate ? 0 : max(0, share - $1.value)) }
             guard state.total + kept < Self.total else { return false }
             state.total += 1
+            state.most = max(state.most, state.total)
             state.gates[gate] = own + 1
             return true
         }
     }
 
-    package func leave(by gate: Gate) {
+    /// Ends what `enter(by:)` began; true where that was the last connection of a crowd.
+    @discardableResult
+    package func leave(by gate: Gate) -> Bool {
         state.withLock { state in
             state.total -= 1
             state.gates[gate]? -= 1
+            guard state.total == 0 else { return false }
+            defer { state.most = 0 }
+            return state.most >= Self.crowd
         }
     }
 

@@ -73,7 +73,10 @@ struct ConnectionService: Sendable {
             admission.endFarewell()
             return
         }
-        defer { admission.leave(by: gate) }
+        defer {
+            // What a crowd has used shall not be held for ever.
+            if admission.leave(by: gate) { ProcessContext.trimMemory() }
+        }
         let timer = connection.deadline(in: TransferLimits.firstLineSeconds)
         var stream = MessageStream(connection)
         do {
@@ -150,7 +153,7 @@ struct ConnectionService: Sendable {
             let request = try raw.decoded()
             var memory = memory
             if case .open(let open) = request, open.purpose == .view {
-                memory = try await self.memory(for: [messages[0], request], hello)
+                memory = await self.memory(for: [messages[0], request], hello)
             }
             try await serve(request, hello, memory, stream, &answerer)
         } catch let error as FormatError {
@@ -362,6 +365,7 @@ struct ConnectionService: Sendable {
             logRefusal("transfer \(open.transfer) ended: \(error)")
         }
         await desktop.transferEnded()
+        if await registry.count == 0 { ProcessContext.trimMemory() }
     }
 
     /// What a transfer that was published already was answered with; one that a daemon's death has interrupted is first.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 private import Descriptors
-package import NIOCore
+import NIOCore
 
 /// Writes to the connections of one link no faster than the receiver reads (`SendWindow`).
 ///

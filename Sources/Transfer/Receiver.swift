@@ -39,6 +39,8 @@ package actor Receiver {
     /// The sender was told that something is known, and waits for answers.
     private let answersOffers: Bool
     private let space: (any SpaceReservation)?
+    /// Seconds of silence that end a link.
+    private let patience: Int64
     private var manifest: Digester
     private var decompressor: Decompressor
 
@@ -69,6 +71,7 @@ package actor Receiver {
         recall: Recall?,
         answersOffers: Bool,
         space: (any SpaceReservation)? = nil,
+        patience: Int64 = TransferLimits.idleSeconds,
         publish: @escaping Publish
     ) throws {
         self.staging = staging
@@ -77,7 +80,8 @@ package actor Receiver {
         self.recall = recall
         self.answersOffers = answersOffers
         self.space = space
-        machine = ReceiverStateMachine(credit: TransferLimits.creditBytes)
+        self.patience = patience
+        machine = ReceiverStateMachine(credit: TransferLimits.creditBytes, foldsNames: staging.foldsNames)
         manifest = Digester()
         decompressor = try Decompressor()
     }
@@ -125,6 +129,7 @@ package actor Receiver {
                 group.cancelAll()
                 if let abort = Self.abort(for: cause) { await link.control.close(after: .abort(abort)) }
                 link.control.close()
+                await tellData()
                 throw cause
             }
         }
@@ -184,6 +189,7 @@ package actor Receiver {
             link.control.close()
         } catch {
             _ = await fail(error)
+            await waitUntilTold()
             throw error
         }
     }
@@ -532,7 +538,7 @@ package actor Receiver {
                 await say(.received(received))
             }
             if now - lastSpoken >= .seconds(TransferLimits.heartbeatSeconds) { await say(.heartbeat) }
-            if now - lastHeard >= .seconds(TransferLimits.idleSeconds) { throw TransferError.silence }
+            if now - lastHeard >= .seconds(patience) { throw TransferError.silence }
             if let firstVerified, now - firstVerified >= .milliseconds(Int64(TransferLimits.commitDelay)) {
                 isSyncDue = true
                 wake()
@@ -565,12 +571,24 @@ package actor Receiver {
         for continuation in woken { continuation.resume() }
     }
 
-    /// Notes the first failure and ends every wait and data connection; returns that first failure.
+    /// Notes the first failure and ends every wait; returns that first failure.
     private func fail(_ error: any Error) -> any Error {
         let cause = failure ?? error
         failure = cause
-        endConnections()
+        wake()
         return cause
+    }
+
+    /// The control connection has said why the transfer failed: only now data connections end, whose end alone would
+    /// look like a link that broke.
+    private func tellData() {
+        link = nil
+        endConnections()
+    }
+
+    /// Waits until the control connection, if there is one, has said why the transfer failed.
+    private func waitUntilTold() async {
+        while link != nil, !isFinished { await withCheckedContinuation { waiting.append($0) } }
     }
 
     private func finish() {

@@ -7,7 +7,7 @@ package import Codecs
 ///
 /// A value without I/O; `Receiver` carries out what it says.
 package struct ReceiverStateMachine: Sendable {
-    package private(set) var index = ArchiveIndex()
+    package private(set) var index: ArchiveIndex
     /// Raw bytes that were taken and are not durable.
     package private(set) var outstanding: UInt64 = 0
     private let credit: UInt64
@@ -24,8 +24,10 @@ package struct ReceiverStateMachine: Sendable {
     /// Chunks listed by records whose steps are done in staging: frames may be written up to here.
     private var writableChunks: UInt64 = 0
 
-    package init(credit: UInt64) {
+    /// `foldsNames` says what the file system that receives makes of names that differ in case or normalisation.
+    package init(credit: UInt64, foldsNames: Bool = false) {
         self.credit = credit
+        index = ArchiveIndex(foldsNames: foldsNames)
     }
 
     /// Takes the records of one batch; returns what staging must do before frames listed behind them are written.

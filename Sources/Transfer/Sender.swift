@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 package import Archive
-package import Codecs
+import Codecs
 private import Descriptors
 import NIOCore
 private import NIOPosix

@@ -39,7 +39,7 @@ struct SendJob {
             report: report,
             counter: isCounted ? SourceCounter(sources: sources.sources, options: options) : nil,
             memory: memory,
-            streamRequest: try sources.streamName.map { _ in try RandomBytes.make(16) },
+            streamRequest: sources.streamName.map { _ in RandomBytes.make(16) },
             conflict: conflict,
             readsAll: readsAll,
             rate: transfer.rate,

@@ -217,4 +217,32 @@ struct ArchiveIndexTests {
         case .part(let offset): "at \(offset) \(target.length) \(target.place.name)"
         }
     }
+
+    @Test(
+        arguments: [
+            ("README", "readme"), ("\u{E9}t\u{E9}", "e\u{301}te\u{301}"), ("\u{C9}", "e\u{301}"),
+            ("stra\u{DF}e", "STRASSE"),
+            ("\u{FB03}", "ffi"), ("\u{212A}", "k"), ("\u{3A3}", "\u{3C2}"),
+        ]
+    )
+    func `of names that a file system may take for one the first stands, where it does`(
+        _ first: String,
+        _ second: String
+    ) throws {
+        for isFolding in [true, false] {
+            var index = ArchiveIndex(foldsNames: isFolding)
+            _ = try index.apply(header)
+            _ = try index.apply(folder(0, "d"))
+            _ = try index.apply(entry(1, in: 0, first, .file(size: 1)))
+            _ = try index.apply(entry(2, in: 0, second, .folder))
+            _ = try index.apply(entry(3, in: 2, first, .file(size: 0)))
+            _ = try index.apply(entry(4, second, .folder))
+            #expect(index.entries.map(\.isVoid) == [false, false, isFolding, isFolding, false])
+            // Taken back, it leaves its name free.
+            _ = try index.apply(.retract(entry: 1, reason: .vanished))
+            _ = try index.apply(entry(5, in: 0, second + " ", .symlink(target: "x")))
+            _ = try index.apply(entry(6, in: 0, first, .symlink(target: "x")))
+            #expect(!index.entries[6].isVoid)
+        }
+    }
 }

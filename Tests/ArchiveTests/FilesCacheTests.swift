@@ -134,7 +134,7 @@ struct FilesCacheTests {
         let planner = SourcePlanner(walk: SourceWalk(sources: [source], options: WalkOptions()))
         planner.cache = cache
         let slab = try Slab(capacity: 4 << 20)
-        var digester = try Digester()
+        var digester = Digester()
         var chunks: [PackedChunk] = []
         while let frame = planner.next(into: slab) {
             let packed = try frame.pack(into: slab, digester: &digester)

@@ -59,7 +59,7 @@ struct RecallTests {
         var recall = Recall(book: book, donors: [], names: NamePlan(inbox: folder, destination: []))
         let slab = try Slab(capacity: 4 << 20)
         let scratch = try Slab(capacity: 64 << 10)
-        var digester = try Digester()
+        var digester = Digester()
         let promised = try recall.answer(
             [offer(items(Array(pieces.prefix(2))), offset: 0, isLast: false, first: 0)],
             staging: staging,

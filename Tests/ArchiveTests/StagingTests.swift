@@ -330,6 +330,19 @@ struct StagingTests {
         #expect(names(in: archive.scratch.path).isEmpty)
     }
 
+    @Test func `an expired folder goes when nobody has its lock, and not before`() throws {
+        let archive = try StagedArchive()
+        try archive.take([file(0, "f", 0)])
+        // So that everything counts as old.
+        Staging.removeAbandoned(in: archive.destination, olderThan: -60)
+        #expect(PlainStatus(archive.staged("f")) != nil)
+        archive.staging.letGo()
+        Staging.removeAbandoned(in: archive.destination, olderThan: 60)
+        #expect(PlainStatus(archive.staged("f")) != nil)
+        Staging.removeAbandoned(in: archive.destination, olderThan: -60)
+        #expect(names(in: archive.scratch.path).isEmpty)
+    }
+
     @Test func `a transfer that stands already is not taken over`() {
         #expect(throws: StagingError.self) { _ = try Staging(in: archive.destination, name: "transfer") }
     }

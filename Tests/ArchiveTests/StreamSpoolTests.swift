@@ -50,7 +50,7 @@ struct StreamSpoolTests {
     private func read(_ planner: SourcePlanner, segments: Int = .max) throws -> Planned {
         var planned = Planned()
         let slab = try Slab(capacity: 4 << 20)
-        var digester = try Digester()
+        var digester = Digester()
         var left = segments
         while left > 0, planner.hasRoom {
             left -= 1
@@ -115,7 +115,7 @@ struct StreamSpoolTests {
         let wanted = first.chunks.enumerated().map { ChunkFetch.Wanted(ordinal: UInt64($0), chunk: $1) }
         first.chunks[0].letGo()
         let slab = try Slab(capacity: 4 << 20)
-        var digester = try Digester()
+        var digester = Digester()
         var fetched: [UInt8] = []
         for fetch in ChunkFetch.fetches(of: Array(wanted.dropFirst())) {
             let result = try fetch.read(into: slab, digester: &digester)

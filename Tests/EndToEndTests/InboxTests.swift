@@ -93,5 +93,26 @@ extension EndToEnd {
             }
             #expect(TreeComparison.listing(home.path + "/real").isEmpty)
         }
+
+        @Test("A state folder that others may write to is refused on both sides, and no other user may read it")
+        func stateFolderMode() async throws {
+            let home = ScratchFolder("state")
+            let folder = home.path + "/.rtun"
+            try TreeMaker.folder(folder)
+            let environment = DaemonUnderTest.environment(home: home.path)
+            for mode: mode_t in [0o777, 0o720, 0o702] {
+                #expect(chmod(folder, mode) == 0)
+                let server = try await BuiltBinary.run(["server", "-D", home.path + "/in"], environment: environment)
+                #expect(server.status == 1 && !server.timedOut, "\(server)")
+                #expect(server.stderr.contains("others may write to \(folder)"), "\(server)")
+                let client = try await BuiltBinary.run(["ping"], environment: environment)
+                #expect(client.status != 0 && client.stderr.contains("others may write to \(folder)"), "\(client)")
+            }
+            #expect(TreeComparison.listing(folder).isEmpty)
+            #expect(chmod(folder, 0o755) == 0)
+            #expect(try await BuiltBinary.run(["ping"], environment: environment).status == 3)
+            var status = stat()
+            #expect(stat(folder, &status) == 0 && status.st_mode & 0o777 == 0o700)
+        }
     }
 }

@@ -30,6 +30,13 @@ extension EndToEnd {
             try await run("publication.py", "--quick")
         }
 
+        @Test(
+            "A delivered file that the user edits just before it is replaced keeps the edit, with the new one beside it"
+        )
+        func edited() async throws {
+            try await run("publication.py", "--edited")
+        }
+
         @Test("Nothing is acknowledged, renamed or answered before what it counts on is synced")
         func order() async throws {
             try await run("order.py")

@@ -207,6 +207,20 @@ extension EndToEnd {
             #expect(arrived("merged/mine.txt") == "the user's\n")
         }
 
+        @Test(
+            "In a folder that is merged a delivered file that the user edited since is kept, with the new one beside it"
+        )
+        func editedBelow() async throws {
+            try write("first\n", to: "below/inner/notes.txt")
+            #expect(try await send("-r", "below").status == 0)
+            try writeInInbox("first, and my remarks\n", to: "below/inner/notes.txt")
+            try write("second\n", to: "below/inner/notes.txt")
+            let result = try await send("-r", "below")
+            #expect(result.status == 0, "\(result)")
+            #expect(arrived("below/inner/notes.txt") == "first, and my remarks\n")
+            #expect(arrived("below/inner/notes (2).txt") == "second\n")
+        }
+
         @Test("The same tree again changes nothing and doubles nothing")
         func unchanged() async throws {
             var maker = TreeMaker(seed: 7)

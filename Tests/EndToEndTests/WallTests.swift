@@ -27,12 +27,9 @@ extension EndToEnd {
 
         @Test("The worker is behind it and the desktop's process is not; log and status say that it stands")
         func stands() async throws {
+            guard Landlock.isThere else { return }
             let daemon = try await DaemonUnderTest.start()
-            guard daemon.log.contains("the wall around the daemon stands") else {
-                // A kernel without Landlock: then it is said.
-                #expect(daemon.log.contains("no wall around the daemon: "), "\(daemon.log)")
-                return
-            }
+            #expect(daemon.log.contains("the wall around the daemon stands"), "\(daemon.log)")
             let worker = try #require(daemon.children.first)
             let desktop = try #require(children(of: worker).first)
             #expect(status(daemon.identifier, "NoNewPrivs") == "0")
@@ -47,13 +44,13 @@ extension EndToEnd {
 
         @Test("A folder that took a host's place is not written to before SIGHUP; the kernel holds that")
         func replacedFolder() async throws {
+            guard Landlock.isThere else { return }
             let scratch = ScratchFolder("ground")
             let folder = scratch.path + "/gpu"
             try TreeMaker.folder(folder)
             let daemon = try await DaemonUnderTest.start(
                 configuration: "[limits]\nfloor = 0\n[host.gpu01]\ndir = \"\(folder)\"\n"
             )
-            guard daemon.log.contains("the wall around the daemon stands") else { return }
             let socket = daemon.laptop + "/.rtun/s/gpu01.sock"
             try TreeMaker.write("there", to: daemon.server + "/a.txt")
             #expect(try await daemon.rtun("send", "a.txt", "-s", socket).status == 0)
@@ -81,6 +78,76 @@ extension EndToEnd {
                 #expect(await Waiting.until { daemon.log.components(separatedBy: " listening").count == turn + 1 })
             }
             #expect(try await daemon.rtun("ping").status == 0)
+            try await daemon.stop()
+        }
+
+        @Test("It stands for a user other than root as well, and a send passes; an inbox without modes gets nothing")
+        func ordinaryUser() async throws {
+            let user: UInt32 = 65_534
+            let become = ["/usr/bin/setpriv", "--reuid", "\(user)", "--regid", "\(user)", "--clear-groups"]
+            guard Landlock.isThere, geteuid() == 0, FileManager.default.isExecutableFile(atPath: become[0]) else {
+                return
+            }
+            let start = try await ChildProcess.run(
+                become[0],
+                become.dropFirst() + [BuiltBinary.path(), "--version"],
+                environment: [:]
+            )
+            // A build in a folder that is closed to others.
+            guard start.status == 0 else { return }
+            let daemon = try await DaemonUnderTest.start(under: become, ownedBy: user)
+            #expect(daemon.log.contains("the wall around the daemon stands"), "\(daemon.log)")
+            let worker = try #require(daemon.children.first)
+            #expect(status(worker, "NoNewPrivs") == "1")
+            #expect(status(worker, "Uid") == "\(user)")
+            func send(_ arguments: [String], _ input: ChildProcess.Input = .nothing) throws -> ChildProcess {
+                try ChildProcess(
+                    become[0],
+                    become.dropFirst() + [BuiltBinary.path(), "send"] + arguments,
+                    environment: daemon.serverEnvironment,
+                    folder: daemon.server,
+                    input: input
+                )
+            }
+            try TreeMaker.write("there", to: daemon.server + "/a.txt")
+            let sent = await (try send(["a.txt"])).wait()
+            #expect(sent.status == 0, "\(sent)")
+            #expect(try String(contentsOfFile: daemon.inbox + "/a.txt", encoding: .utf8) == "there")
+
+            // Root may do anything whatever the modes, so this is to be seen with another user alone.
+            let bytes = [UInt8](repeating: 7, count: 1 << 20)
+            let late = try send(["-", "--name", "late.bin", "--wait=0"], .bytesWithoutEnd(bytes))
+            let inbox = daemon.inbox
+            #expect(await Waiting.until { FileManager.default.fileExists(atPath: inbox + "/.rtun-part") })
+            #expect(chmod(inbox, 0) == 0)
+            late.endInput()
+            let ended = await late.wait()
+            #expect(ended.status == 7, "\(ended)")
+            #expect(!ended.stderr.contains(inbox), "\(ended)")
+            #expect(chmod(inbox, 0o700) == 0)
+            #expect(!FileManager.default.fileExists(atPath: inbox + "/late.bin"))
+            let again = await (try send(["a.txt"])).wait()
+            #expect(again.status == 0, "\(again)")
+            try await daemon.stop()
+        }
+
+        @Test("Without Landlock the daemon says so, in its log and to the user, and works")
+        func absent() async throws {
+            let strace = "/usr/bin/strace"
+            guard FileManager.default.isExecutableFile(atPath: strace) else { return }
+            // As a grandchild it leaves the daemon where the test started it.
+            let hide = [
+                strace, "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=landlock_create_ruleset",
+                "-e", "inject=landlock_create_ruleset:error=EOPNOTSUPP",
+            ]
+            let daemon = try await DaemonUnderTest.start(under: hide)
+            #expect(daemon.log.contains("no wall around the daemon: the system has no Landlock"), "\(daemon.log)")
+            let answer = try RawPeer.ask("STATUS", at: daemon.laptop + "/.rtun/ctl.sock")
+            #expect(answer.contains("\"wall\":\"none: the system has no Landlock\""), "\(answer)")
+            try TreeMaker.write("there", to: daemon.server + "/a.txt")
+            #expect(try await daemon.rtun("send", "a.txt").status == 0)
+            #expect(try await daemon.rtun("notify", "shown").status == 0)
+            #expect(daemon.desktop.notifications().contains { $0.arguments.contains { $0.contains("shown") } })
             try await daemon.stop()
         }
 

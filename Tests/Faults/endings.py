@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import struct
+import subprocess
 import time
 
 import oracles
@@ -268,3 +269,32 @@ def soak(rig, result):
                       f"{late / 1024:.1f} MiB; descriptors {samples[0][1]}, then {samples[-1][1]}")
         result.check(growth < 4096, f"memory grew by {growth} kB")
         result.check(samples[-1][1] <= samples[0][1] + 4, f"descriptors: {samples[0][1]}, then {samples[-1][1]}")
+
+
+@case("deep-tree", "T68", "10,000 folders inside one another, of 255 bytes each: refused in time, not a crash")
+def deep_tree(rig, result):
+    with rig.site() as site:
+        site.start()
+        os.mkdir(site.path("deep"))
+        with open(site.path("deep/beside"), "w") as file:
+            file.write("beside")
+        here = os.open(site.path("deep"), os.O_RDONLY)
+        try:
+            for name in ["n" * 255] * 10_000:
+                os.mkdir(name, 0o700, dir_fd=here)
+                below = os.open(name, os.O_RDONLY, dir_fd=here)
+                os.close(here)
+                here = below
+        finally:
+            os.close(here)
+        outcome = site.run("-r", "deep")
+        result.count("levels", 10_000)
+        result.check(outcome.status == 5, f"O5: {outcome}")
+        result.check(bool(outcome.problems), f"O5: what is too deep is not listed: {outcome}")
+        result.check(outcome.peak <= oracles.PEAK, f"O3: {outcome.peak // MIB} MiB at the server")
+        with open(site.arrived("deep/beside")) as file:
+            result.check(file.read() == "beside", "O4: what is not too deep did not arrive whole")
+        result.figure(f"{outcome.seconds:.1f} s, {len(outcome.problems)} listed")
+        oracles.honest_send(result, site, "behind it")
+        # Python's own removal would go as deep as the tree.
+        subprocess.run(["rm", "-rf", site.path("deep")], check=True)

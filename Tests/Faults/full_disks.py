@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Disks that are really full: of bytes, of inodes, and where the log is."""
+"""Disks that are really full: of bytes, of inodes, and where the log is; and disks that are lost."""
 
 import os
 
 import oracles
 import power
 from cases import case
+from programs import wait_for
 from rig import MIB
 
 
@@ -55,6 +56,39 @@ def no_inodes(rig, result):
         result.count("full disks")
         result.check(outcome.status == 7 and "disk is full" in outcome.err, f"O5: no inodes: {outcome}")
         oracles.whole_or_absent(result, site, "no inodes")
+
+
+@case("lost-disk", "T45", "the inbox's disk is unmounted, or becomes read-only, in the middle of a send")
+def lost_disk(rig, result):
+    for what in ("unmounted", "read-only"):
+        with power.Disk(rig, 300) as disk:
+            inbox = os.path.join(disk.place, "inbox")
+            with rig.site(inbox=inbox) as site:
+                site.make_file("big.bin", 120 * MIB, result.random)
+                site.start()
+                sender = site.send("big.bin", "--compress", "none", "--bwlimit", "20M")
+                wait_for(60, "acks", lambda: site.journal_bytes() > 64 or not sender.is_running())
+                disk.lose(what)
+                outcome = sender.finish()
+                result.count("lost disks")
+                # What is held open of an unmounted disk goes on to work: then it ends only at its end.
+                result.check(outcome.status == 7, f"O5 {what}: {outcome}")
+                result.check(outcome.err.strip() and inbox not in outcome.err, f"O5 {what}: the cause: {outcome.err.strip()}")
+                result.check(sorted(os.listdir(disk.place)) in ([], ["inbox", "lost+found"]),
+                             f"{what}: something was made beside: {os.listdir(disk.place)}")
+                oracles.nothing_outside(result, site, what)
+                result.check(site.daemon.answers(), f"O2 {what}: the daemon does not answer")
+                refused = site.run("big.bin")
+                result.check(refused.status == 7, f"O5 {what}, again: {refused}")
+                site.daemon.kill()
+                site.daemon = None
+                disk.come_back()
+                oracles.whole_or_absent(result, site, what, "big.bin")
+                site.start()
+                again = site.run("big.bin", "--compress", "none")
+                oracles.delivered(result, site, again, what + ", back again", "big.bin")
+                # Of an inbox that is gone from its path what was staged is dropped, by the folders that are held.
+                result.check(again.had > 0 or what == "unmounted", f"{what}: nothing was there when it came back")
 
 
 @case("full-log", "T43", "the log's disk is full: transfers go on")

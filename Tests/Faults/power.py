@@ -75,11 +75,22 @@ class Disk:
         finally:
             os.close(handle)
 
+    def lose(self, how):
+        """Takes it away from its path, or makes it read-only as ext4 does behind an error, while files are open."""
+        if how == "unmounted":
+            run("umount", "-l", self.place)
+        else:
+            run("mount", "-o", "remount,abort", self.place)
+
     def come_back(self):
         """Unmounts what is dead and mounts it anew, which replays ext4's journal."""
         def is_unmounted():
-            return subprocess.run(["umount", self.place], capture_output=True, check=False).returncode == 0
+            return not os.path.ismount(self.place) or \
+                subprocess.run(["umount", self.place], capture_output=True, check=False).returncode == 0
         wait_for(20, "the disk to be unmounted", is_unmounted)
+        # Behind a lazy unmount it lives until its last file is closed.
+        wait_for(20, "the disk to be let go", lambda: not subprocess.run(
+            ["losetup", "-j", self.image], capture_output=True, text=True, check=False).stdout)
         self.mount()
 
     def __enter__(self):

@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Kills the daemon while it publishes and while it recovers: `publication.py RTUN_BINARY [--quick] [CALL…]`.
+"""Kills the daemon while it publishes and while it recovers: `publication.py RTUN_BINARY [--quick | --edited] [CALL…]`.
 
 For each system call that changes names or makes them durable, and for each n: a folder that was delivered before is
 sent again, changed, and strace kills the daemon at its n-th such call. The next daemons are killed at their first,
 second, third … call until one lives; then, without the sender, the folder must be wholly old or wholly new. The sender
 comes back with the same transfer id: the end is the new tree, the user's own edits beside it, and nothing left over.
+
+With `--edited` nothing is killed: strace holds the daemon between its last look at a delivered file and the exchange
+that replaces it, and the user edits the file in between.
 """
 
 import hashlib
@@ -17,6 +20,8 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from wire import *  # noqa: E402,F403
@@ -258,9 +263,56 @@ def one_round(laptop, root, call, count, deaths):
     return was_killed
 
 
+RENAMEAT2, RENAME_EXCHANGE = {"x86_64": 316, "aarch64": 276}.get(os.uname().machine), 2
+
+
+def is_exchanging(parent):
+    """Whether a thread of the process that strace has started stands before an exchange."""
+    for task in os.listdir("/proc/%d/task" % parent):
+        with open("/proc/%d/task/%s/children" % (parent, task)) as file:
+            for child in file.read().split():
+                for thread in os.listdir("/proc/%s/task" % child):
+                    with open("/proc/%s/task/%s/syscall" % (child, thread)) as file:
+                        words = file.read().split()
+                    if words[0] == str(RENAMEAT2) and int(words[5], 16) == RENAME_EXCHANGE:
+                        return True
+    return False
+
+
+def edit_behind_the_look(laptop):
+    """The edit stays under its name, and what was sent stands beside it."""
+    hold = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=renameat2", "-e", "inject=renameat2:delay_enter=1500000"]
+    assert laptop.start(), "the daemon does not start"
+    assert attempt(laptop, "d", os.urandom(8), os.urandom(32), {"f": b"old"}) == COMMITTED, "the first send"
+    laptop.end()
+    assert laptop.start(trace=hold), "the daemon does not start under strace"
+    ended = []
+    sender = threading.Thread(target=lambda: ended.append(attempt(
+        laptop, "d", os.urandom(8), os.urandom(32), {"f": b"sent again"})))
+    sender.start()
+    end = time.monotonic() + 60
+    while not is_exchanging(laptop.process.pid):
+        assert time.monotonic() < end and sender.is_alive(), "nothing was exchanged: %r" % ended
+    with open(os.path.join(laptop.inbox, "d", "f"), "wb") as file:
+        file.write(b"the user's edit")
+    sender.join()
+    found = read_tree(os.path.join(laptop.inbox, "d"))
+    assert found == {"f": b"the user's edit", "f (2)": b"sent again"}, "%r stands there: %r" % (found, ended)
+    laptop.end()
+
+
 def main():
     arguments = sys.argv[1:]
     is_quick = "--quick" in arguments
+    if "--edited" in arguments:
+        laptop = Laptop(os.path.abspath(arguments[0]))
+        try:
+            edit_behind_the_look(laptop)
+        finally:
+            laptop.process.kill()
+            laptop.process.wait()
+            shutil.rmtree(laptop.base)
+        return
     calls = [word for word in arguments[1:] if word != "--quick"] or (CALLS[:3] if is_quick else CALLS)
     laptop = Laptop(os.path.abspath(arguments[0]))
     kills, deaths = 0, [0]

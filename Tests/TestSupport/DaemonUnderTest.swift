@@ -40,13 +40,17 @@ package final class DaemonUnderTest: Sendable {
     /// - Parameters:
     ///   - arguments: more arguments for `rtun server`.
     ///   - configuration: what its `config.toml` says; none if nil.
+    ///   - launcher: a program and its arguments that becomes the daemon, such as setpriv(1).
+    ///   - user: to whom both homes belong; this process's user if nil.
     /// - Returns: the daemon.
     /// - Throws: `TestSupportFailure` when it ends, or does not listen within 20 s.
     package static func start(
         _ arguments: [String] = [],
-        configuration: String? = nil
+        configuration: String? = nil,
+        under launcher: [String] = [],
+        ownedBy user: UInt32? = nil
     ) async throws -> DaemonUnderTest {
-        try await start(arguments, configuration, in: ScratchFolder("e2e"))
+        try await start(arguments, configuration, in: ScratchFolder("e2e"), under: launcher, ownedBy: user)
     }
 
     /// Starts another daemon in the same homes, when this one has ended.
@@ -57,7 +61,9 @@ package final class DaemonUnderTest: Sendable {
     private static func start(
         _ arguments: [String],
         _ configuration: String?,
-        in scratch: ScratchFolder
+        in scratch: ScratchFolder,
+        under launcher: [String] = [],
+        ownedBy user: UInt32? = nil
     ) async throws -> DaemonUnderTest {
         let laptop = scratch.path + "/laptop"
         let server = scratch.path + "/server"
@@ -74,9 +80,15 @@ package final class DaemonUnderTest: Sendable {
             try configure(configuration ?? "[limits]\nfloor = 0\n", home: laptop)
         }
         let desktop = try RecordingDesktop(folder: scratch.path + "/bin")
+        if let user {
+            for path in [scratch.path] + TreeMaker.everything(below: scratch.path) {
+                guard lchown(path, user, user) == 0 else { throw TestSupportFailure("chown \(path): errno \(errno)") }
+            }
+        }
+        let command = launcher + [try BuiltBinary.path(), "server", "-D", inbox] + arguments
         let process = try ChildProcess(
-            BuiltBinary.path(),
-            ["server", "-D", inbox] + arguments,
+            command[0],
+            Array(command.dropFirst()),
             environment: environment(home: laptop, firstInPath: desktop.folder),
             folder: laptop
         )

@@ -108,6 +108,11 @@ package struct TreeMaker {
         }
     }
 
+    /// The paths of everything below a folder.
+    package static func everything(below folder: String) -> [String] {
+        (FileManager.default.subpaths(atPath: folder) ?? []).map { "\(folder)/\($0)" }
+    }
+
     private static func check(_ result: Int32, _ path: String) throws {
         guard result == 0 else { throw TestSupportFailure("\(path): \(String(cString: strerror(errno)))") }
     }

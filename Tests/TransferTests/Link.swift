@@ -33,7 +33,10 @@ final class ReceivingEnd: Sendable {
     private let staging: Staging
 
     /// Makes the staging folder; `publish` runs before anything gets its final name, and may throw to prevent it.
-    init(publish: (@Sendable () async throws -> Void)? = nil) async throws {
+    init(
+        patience: Int64 = TransferLimits.idleSeconds,
+        publish: (@Sendable () async throws -> Void)? = nil
+    ) async throws {
         let destination = try Directory.open(scratch.path)
         let staging = try Staging(in: destination, name: "transfer")
         let workshop = try await Workshop()
@@ -44,7 +47,8 @@ final class ReceivingEnd: Sendable {
             staging: staging,
             workshop: workshop,
             recall: nil,
-            answersOffers: false
+            answersOffers: false,
+            patience: patience
         ) { index, staging, _ in
             try await publish?()
             return try await workshop.run {

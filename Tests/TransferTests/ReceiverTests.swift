@@ -398,6 +398,21 @@ struct ReceiverTests {
         #expect(end.names == ["f", "g"])
     }
 
+    @Test func `a silent link ends, also where its reader waits for the records of a frame`() async throws {
+        let end = try await ReceivingEnd(patience: 1)
+        async let failure = end.run()
+        var client = SpeakingClient(end.control)
+        try await client.records([header])
+        try await client.frame(0...0, payload: Self.content)
+        #expect(code(try await client.end()) == .timeout)
+        // The client keeps its end open: nothing but the receiver's own limit can end this.
+        guard case .linkLost = await failure as? TransferError else {
+            Issue.record("not suspended")
+            return
+        }
+        client.close()
+    }
+
     @Test func `a receiver that is stopped says so`() async throws {
         let result = try await talk { client, end in
             try await client.records(Self.oneFile)

@@ -22,6 +22,7 @@ int descriptors_openat(int directory, const char *name, int flags, uint32_t mode
 /** futimens(2): sets the modification time, leaves the access time alone (UTIME_OMIT). */
 void descriptors_open_standard_streams(void);
 void descriptors_tune_allocator(void);
+void descriptors_trim_memory(void);
 int descriptors_wait_readable(int descriptor, int milliseconds);
 int descriptors_set_modified(int descriptor, int64_t seconds, int32_t nanoseconds);
 int descriptors_set_modified_at(int folder, const char *name, int64_t seconds, int32_t nanoseconds);
