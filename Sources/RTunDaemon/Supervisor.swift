@@ -128,8 +128,8 @@ package struct Supervisor: Sendable {
             afterCrash = ending == .crashed ? [Self.afterCrash] : []
             if ending == .stopped || current.isToldToStop { return }
             guard ending != .neverListened || hasListened else { throw Fault.died }
-            hasListened = true
             if ending == .renewed { continue }
+            hasListened = true
             let now = ProcessContext.monotonicNow
             deaths = deaths.filter { now - $0 < Self.deathWindow } + [now]
             guard deaths.count < Self.deathLimit else { throw Fault.keepsDying }
@@ -168,6 +168,8 @@ package struct Supervisor: Sendable {
             return ending
         }
         if ending == .exited(0) { return .stopped }
+        // SIGHUP came before it was listened for: the next one reads the settings as well.
+        if ending == .signalled(UnixSignal.sighup.number) { return .renewed }
         guard isListening else { return .neverListened }
         if ending == .exited(Self.renewalCode) { return .renewed }
         // Killed from outside, by a user or for want of memory, says nothing about what it was doing.

@@ -55,6 +55,22 @@ extension EndToEnd {
             withExtendedLifetime(successor) {}
         }
 
+        @Test("SIGHUP is no death, also where it comes before the worker listens for it")
+        func earlySIGHUP() async throws {
+            let daemon = try await DaemonUnderTest.start()
+            // With two more deaths the supervisor would give up.
+            for turn in 0..<3 {
+                let worker = try #require(daemon.children.first)
+                kill(worker, SIGKILL)
+                // The next one gets it from its first moment on.
+                #expect(await Waiting.until { daemon.children.first.map { $0 != worker } ?? false })
+                for _ in 0..<20 { daemon.reload() }
+                #expect(await Waiting.until { daemon.log.components(separatedBy: " listening").count > turn + 2 })
+                #expect(try await daemon.rtun("ping").status == 0)
+            }
+            try await daemon.stop()
+        }
+
         @Test("Of many daemons that start at once over a dead socket one wins, and the others say that it runs")
         func manyAtOnce() async throws {
             for _ in 0..<3 {
