@@ -103,6 +103,9 @@ package struct ContentChunker: Sendable {
     }
 
     /// Rolls `hash` over the bytes `from..<to` and returns the length up to the first byte after which it meets `mask`.
+    ///
+    /// Four bytes at a time: what the hash was before is shifted once for all of them, so that the next four wait for one
+    /// addition and not for eight. The mask is of the highest bits, so that the least of the four tells of all.
     @inline(__always)
     private static func scan(
         _ bytes: UnsafePointer<UInt8>,
@@ -112,12 +115,30 @@ package struct ContentChunker: Sendable {
         _ gear: UnsafePointer<UInt64>,
         _ hash: inout UInt64
     ) -> Int? {
+        let greatest = ~mask
         var rolling = hash
         var index = from
+        while index &+ 4 <= end {
+            let gears = (
+                gear[Int(bytes[index])], gear[Int(bytes[index &+ 1])],
+                gear[Int(bytes[index &+ 2])], gear[Int(bytes[index &+ 3])]
+            )
+            let firstTwo = (gears.0 &<< 1) &+ gears.1
+            let lastTwo = (gears.2 &<< 1) &+ gears.3
+            let first = (rolling &<< 1) &+ gears.0
+            let second = (rolling &<< 2) &+ firstTwo
+            let third = (second &<< 1) &+ gears.2
+            let fourth = (rolling &<< 4) &+ ((firstTwo &<< 2) &+ lastTwo)
+            if min(min(first, second), min(third, fourth)) <= greatest {
+                return index &+ (first <= greatest ? 1 : second <= greatest ? 2 : third <= greatest ? 3 : 4)
+            }
+            rolling = fourth
+            index &+= 4
+        }
         while index < end {
             rolling = (rolling &<< 1) &+ gear[Int(bytes[index])]
             index &+= 1
-            if rolling & mask == 0 { return index }
+            if rolling <= greatest { return index }
         }
         hash = rolling
         return nil
