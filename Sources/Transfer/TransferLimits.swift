@@ -31,7 +31,7 @@ package enum TransferLimits {
     /// Bytes of one read call.
     package static let readBytes = 256 << 10
     /// Frames that are compressed and wait for a connection.
-    package static let readyFrames = 2
+    package static let readyFrames = 1
     /// Seconds from accept until the first line must be complete.
     package static let firstLineSeconds: Int64 = 10
     /// Seconds for the answer to a handshake while looking for a socket.
