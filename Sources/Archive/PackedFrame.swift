@@ -232,7 +232,7 @@ private enum WholeRead {
 }
 
 extension WalkedEntry {
-    /// What the file is now, or was within the last second.
+    /// What the file is now, or was less than two seconds ago.
     ///
     /// A network file system tells what others have written only when a file is opened.
     fileprivate func currentStatus() throws(SystemError) -> FileStatus {

@@ -161,6 +161,7 @@ package struct Publication {
             // It is not there any more: what is still staged of it makes a folder of its own.
             guard try staged.statusIfPresent(name(of: step)) != nil else { return .lost }
             isWhole = false
+            touchedFolders.insert(Int(index.entries[step.entry].parent))
             return .at(try moveToFreeName(step, staged, holder))
         }
     }

@@ -22,6 +22,22 @@ struct ProcessContextTests {
         #expect(try Directory.open("/").status().kind == .directory)
     }
 
+    @Test("The idle time of the processors only grows, and by no more than they have")
+    func idleTime() async throws {
+        let start = ProcessContext.monotonicNow
+        let before = try #require(ProcessContext.idleTime)
+        #expect(before > .zero)
+        var latest = before
+        // A processor without a moment's rest in ten seconds is none of a machine that runs tests.
+        while latest == before, ProcessContext.monotonicNow - start < .seconds(10) {
+            try await Task.sleep(for: .milliseconds(20))
+            latest = try #require(ProcessContext.idleTime)
+            #expect(latest >= before)
+        }
+        let most = (ProcessContext.monotonicNow - start + .milliseconds(50)) * ProcessContext.allowedProcessorCount
+        #expect(latest > before && latest - before <= most)
+    }
+
     @Test("An environment variable is found by its name, and stands in the whole list")
     func environment() throws {
         let path = try #require(ProcessContext.environment("PATH"))

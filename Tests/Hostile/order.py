@@ -18,6 +18,8 @@ from publication import Laptop, KnownSend  # noqa: E402
 from wire import *  # noqa: E402,F403
 
 FILES = 100
+# More than are synced one by one.
+FOLDERS = 12
 CALLS = "pwrite64,pread64,write,writev,sendmsg,sendto,fchmod,utimensat,fsync,fdatasync,syncfs,renameat2"
 CALL = re.compile(r"(\w+)\((.*)\)\s+= (-?\d+)")
 
@@ -116,22 +118,56 @@ def check(log):
     assert first > planned, "renamed before the plan was durable"
 
 
-def main():
+def check_merge(log):
+    """Of many merged folders that were changed all are synced, by one call, before what was done is written down."""
+    exchanged = [ended for _, ended, call, arguments in log.calls
+                 if call == "renameat2" and "RENAME_EXCHANGE" in arguments]
+    assert len(exchanged) == FOLDERS, "%d files were exchanged" % len(exchanged)
+    _, synced = log.find("syncfs", after=max(exchanged))
+    log.find("pwrite64", "/.rtun-receipts/", after=synced)
+    early = [call for begun, _, call, arguments in log.calls
+             if call == "pwrite64" and "/.rtun-receipts/" in arguments and max(exchanged) < begun < synced]
+    assert not early, "receipts before the folders were durable"
+
+
+def merge(laptop):
+    for _ in range(2):
+        with KnownSend(laptop.path, os.urandom(8), os.urandom(32)) as send:
+            tree = {}
+            for number in range(FOLDERS):
+                tree["d%02d" % number] = None
+                tree["d%02d/a" % number] = os.urandom(1_000)
+            send.tree("merged", tree)
+            send.commit()
+            assert send.end() == (COMMITTED, ["merged"])
+
+
+def trace_of(work):
     laptop = Laptop(os.path.abspath(sys.argv[1]))
     trace = os.path.join(laptop.base, "trace")
     laptop.start(trace=["strace", "-f", "-y", "-qq", "-xx", "-s", "20000", "-o", trace, "-e", "trace=" + CALLS])
+    work(laptop)
+    laptop.end()
+    return laptop, trace
+
+
+def order(laptop):
     with KnownSend(laptop.path, os.urandom(8), os.urandom(32)) as send:
         send.tree("ordered", {"f%03d" % number: os.urandom(10_000) for number in range(FILES)})
         send.commit()
         assert send.end() == (COMMITTED, ["ordered"])
-    laptop.end()
-    try:
-        check(Log(trace))
-    except AssertionError as error:
-        print("FAILED: %s\nkept: %s" % (error, laptop.base))
-        sys.exit(1)
-    print("the order of %d files is kept" % FILES)
-    shutil.rmtree(laptop.base)
+
+
+def main():
+    for work, judge in ((order, check), (merge, check_merge)):
+        laptop, trace = trace_of(work)
+        try:
+            judge(Log(trace))
+        except AssertionError as error:
+            print("FAILED: %s\nkept: %s" % (error, laptop.base))
+            sys.exit(1)
+        shutil.rmtree(laptop.base)
+    print("the order of %d files and %d merged folders is kept" % (FILES, FOLDERS))
 
 
 if __name__ == "__main__":

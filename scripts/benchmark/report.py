@@ -39,7 +39,7 @@ How it is measured:
 - "Tunnel as by rtun ssh" is the same send through an `ssh -R` with the cipher that `rtun ssh` offers first where the
   processor computes AES (aes128-gcm). Every other row uses the ciphers that ssh takes by itself.
 - For "the same tree again" everything but the 1 % is at least ten minutes old, as real results are: rtun reads younger
-  files again. (A table of that part from before 2026-11-28 is of files that were just made.)
+  files again.
 - What arrived is compared with `diff -r` each time, which is not timed. A run that failed is not counted, but listed.
 - CPU seconds are those of all processes involved: programs on both ends, `ssh` and `sshd`. Bytes over the wire are
   rtun's own count of what it put into the tunnel or, through the relay, what crossed the link for everyone.
