@@ -113,6 +113,10 @@ let package = Package(
             dependencies: ["rtun", "Transfer", "Archive", "Descriptors"],
             swiftSettings: strict
         ),
-        .testTarget(name: "EndToEndTests", dependencies: ["rtun", "Descriptors", "TestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "EndToEndTests",
+            dependencies: ["rtun", "Descriptors", "TestSupport"],
+            swiftSettings: strict
+        ),
     ]
 )
